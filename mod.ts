@@ -1,0 +1,46 @@
+/**
+ * Installs a database schema exactly once, however many serverless isolates, processes or machines
+ * start at the same moment: on Cloudflare D1, SQLite, libSQL and Postgres, through Kysely.
+ *
+ * @example
+ * ```ts
+ * import type { Kysely } from 'kysely';
+ * import { bootstrapSchema } from '@arraypress/db-migrate';
+ *
+ * export async function ready(db: Kysely<{ users: { id: number } }>): Promise<void> {
+ *   await bootstrapSchema(db, {
+ *     version: '0001_initial',
+ *     ddl: async (db) => {
+ *       await db.schema.createTable('users')
+ *         .addColumn('id', 'integer', (column) => column.primaryKey())
+ *         .execute();
+ *     },
+ *   });
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export { type BootstrapResult, bootstrapSchema } from './src/bootstrap.ts';
+export type { BootstrapConfig, Ddl, Logger, Strategy } from './src/config.ts';
+export {
+  createBootstrap,
+  type CreateBootstrapConfig,
+  type EnsureOptions,
+  type EnsureSchema,
+} from './src/create_bootstrap.ts';
+export {
+  DdlStalledError,
+  ForeignTableError,
+  type Holder,
+  LeaseLostError,
+  SchemaError,
+  type SchemaErrorCode,
+  type SchemaErrorDetails,
+  StatementRefusedError,
+  TransactionAbortedError,
+  WaitTimeoutError,
+} from './src/errors.ts';
+export type { KyselyLike } from './src/kysely.ts';
+export type { Dialect } from './src/sql_text.ts';

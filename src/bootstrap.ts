@@ -1,0 +1,264 @@
+/**
+ * The story: probe, claim, run the DDL, finish; or wait for whoever does.
+ *
+ * @module
+ */
+
+import { Attempt } from './attempt.ts';
+import { type Call, isMine, readRow } from './call.ts';
+import { type BootstrapConfig, parseConfig, type Settings, type Strategy } from './config.ts';
+import {
+  contentionOf,
+  isAdvisoryLockUnsupported,
+  isMissingColumn,
+  isMissingTable,
+  isTransactionUnsupported,
+} from './contention.ts';
+import { messageOf, WaitTimeoutError } from './errors.ts';
+import type { Database, KyselyLike } from './kysely.ts';
+import { databaseOf, dialectOf } from './database.ts';
+import { Ledger, type LedgerRow } from './ledger.ts';
+import { modernizeLedger } from './old_ledger.ts';
+import { Patience } from './wait.ts';
+
+/** What a call came to. */
+export interface BootstrapResult {
+  /** True only for the one call whose DDL was committed. */
+  readonly installed: boolean;
+  /** True if this call won the claim. */
+  readonly wonClaim: boolean;
+  /** The version that is in the database now (with `'pending'`: soon, if all goes well). */
+  readonly version: string;
+  /**
+   * - `'installed'`: by this call.
+   * - `'already-installed'`: found at the first look.
+   * - `'waited'`: another caller was installing; this one waited until it was done.
+   * - `'pending'`: another caller is installing, and `onContention` is `'return'`.
+   */
+  readonly outcome: 'installed' | 'already-installed' | 'waited' | 'pending';
+  /** The strategy that was used, or would have been. */
+  readonly strategy: Strategy;
+  /** How long the call took, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/**
+ * Installs a schema exactly once, however many callers start at the same moment, and resolves when
+ * it is there: whole, committed and visible to the caller. Sends one statement, a read, where it
+ * is installed already. A caller that dies half-way leaves nothing to repair.
+ *
+ * Two callers race for a row in the ledger table; the one that inserts it runs `ddl`, in one
+ * transaction with the row wherever the driver has transactions. The others wait, holding nothing.
+ * `ddl` may run more than once, if its transaction is rolled back by a race; what it does outside
+ * the database is not undone.
+ *
+ * @example
+ * ```ts
+ * import type { Kysely } from 'kysely';
+ * import { bootstrapSchema } from '@arraypress/db-migrate';
+ *
+ * interface Database {
+ *   users: { id: number; email: string };
+ * }
+ *
+ * export async function ready(db: Kysely<Database>): Promise<void> {
+ *   await bootstrapSchema(db, {
+ *     version: '0001_initial',
+ *     ddl: async (db) => {
+ *       await db.schema.createTable('users')
+ *         .addColumn('id', 'integer', (column) => column.primaryKey())
+ *         .addColumn('email', 'text', (column) => column.notNull().unique())
+ *         .execute();
+ *     },
+ *   });
+ * }
+ * ```
+ *
+ * @param db The caller's Kysely instance, not a transaction of it.
+ * @param config What to install, and how.
+ * @returns What the call came to.
+ * @throws {TypeError} A field of the configuration, or `db`, is missing, unknown or of the wrong
+ * type; no statement was sent.
+ * @throws {RangeError} A field is out of range; no statement was sent.
+ * @throws {WaitTimeoutError} Another caller was still installing after `waitTimeoutMs`.
+ * @throws {LeaseLostError} This caller's claim ran out while its DDL was running.
+ * @throws {TransactionAbortedError} The DDL caught the error of a statement that failed.
+ * @throws {StatementRefusedError} The DDL holds a statement that cannot be part of one unit.
+ * @throws {DdlStalledError} The DDL issued no statement through the instance it was given.
+ * @throws {ForeignTableError} The table named by `marker` belongs to another tool.
+ * @throws The reason of `signal`; the error of the DDL, unchanged; any other error of the driver.
+ */
+export async function bootstrapSchema<K extends KyselyLike>(
+  db: K,
+  config: BootstrapConfig<NoInfer<K>>,
+): Promise<BootstrapResult> {
+  return await bootstrap(db, parseConfig(config));
+}
+
+/** As {@linkcode bootstrapSchema}; `onDdlError` hears of an error that came out of the DDL. */
+export async function bootstrap(
+  db: unknown,
+  settings: Settings,
+  onDdlError: (error: unknown) => void = () => {},
+): Promise<BootstrapResult> {
+  return await new Bootstrap(databaseOf(db), settings).run(onDdlError);
+}
+
+class Bootstrap {
+  readonly #call: Call;
+  readonly #settings: Settings;
+  #strategy: Strategy;
+  #isLedgerMissing = false;
+  #isModern = false;
+  #chancesLeft = 1;
+  #seen: LedgerRow | undefined;
+  #lastContention: unknown;
+  #lastDdlError: { readonly error: unknown } | undefined;
+
+  constructor(db: Database, settings: Settings) {
+    const dialect = settings.dialect ?? dialectOf(db);
+    const marker = dialect === 'postgres' ? settings.marker.toLowerCase() : settings.marker;
+    if (settings.schema !== undefined && dialect !== 'postgres') {
+      throw new RangeError(
+        `Cannot bootstrap the schema as 'schema' is for Postgres: the instance speaks ${dialect}`,
+      );
+    }
+    const placed = settings.schema === undefined ? db : db.withSchema(settings.schema);
+    this.#settings = settings;
+    this.#strategy = settings.strategy !== 'auto'
+      ? settings.strategy
+      : settings.ddl.length === 0
+      ? 'lease'
+      : 'transaction';
+    const details = { marker, version: settings.version };
+    this.#call = {
+      db: placed,
+      settings,
+      dialect,
+      details,
+      ledger: new Ledger(placed, marker, dialect),
+      patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
+      owners: new Set(),
+      useAdvisoryLock: true,
+      log: (message) => settings.logger.log?.(`db-migrate: ${message}`),
+      logError: (message, error) =>
+        settings.logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
+    };
+  }
+
+  async run(onDdlError: (error: unknown) => void): Promise<BootstrapResult> {
+    const { patience } = this.#call;
+    patience.check();
+    for (let looks = 0;; looks++) {
+      try {
+        this.#seen = await patience.race(this.#probe());
+        if (!this.#seen?.installed && (!this.#seen || this.#seen.expired)) {
+          this.#seen = await this.#attempt();
+        }
+        if (this.#seen?.installed) {
+          if (isMine(this.#call, this.#seen)) return this.#result('installed');
+          return this.#result(
+            looks === 0 && !this.#lastContention ? 'already-installed' : 'waited',
+          );
+        }
+      } catch (error) {
+        if (await this.#recover(error, onDdlError) === 'at-once') continue;
+      }
+      if (this.#settings.onContention === 'return') return this.#result('pending');
+      await patience.pause();
+    }
+  }
+
+  /** One statement where the ledger is there. A missing table is an answer, not a failure. */
+  async #probe(): Promise<LedgerRow | undefined> {
+    const { db, dialect, ledger } = this.#call;
+    if (this.#isLedgerMissing && dialect === 'postgres') {
+      const { rows } = await db.executeQuery(ledger.exists());
+      if (!rows[0]?.found) return undefined;
+    }
+    try {
+      const row = await readRow(this.#call);
+      this.#isLedgerMissing = false;
+      return row;
+    } catch (error) {
+      if (!isMissingTable(error)) throw error;
+      this.#isLedgerMissing = true;
+      return undefined;
+    }
+  }
+
+  async #attempt(): Promise<LedgerRow | undefined> {
+    const attempt = new Attempt(this.#call, this.#strategy);
+    try {
+      return await attempt.run(this.#isLedgerMissing);
+    } catch (error) {
+      this.#lastDdlError = attempt.ddlError;
+      if (
+        this.#settings.strategy !== 'auto' || this.#strategy === 'lease' || attempt.begun ||
+        !isTransactionUnsupported(error)
+      ) throw error;
+      this.#strategy = 'lease';
+      const batch = /^(D1|Transactions are not supported yet)/.test(messageOf(error))
+        ? '; on D1, d1Batch(env.DB) as the batch makes the install atomic'
+        : '';
+      this.#call.log(`no transactions (${messageOf(error)}), so a lease is used${batch}`);
+      return await this.#attempt();
+    }
+  }
+
+  /** When to look again, if that may find better; throws what the caller is to see otherwise. */
+  async #recover(
+    error: unknown,
+    onDdlError: (error: unknown) => void,
+  ): Promise<'at-once' | 'after-a-pause'> {
+    const fromDdl = this.#lastDdlError !== undefined && this.#lastDdlError.error === error;
+    const contention = contentionOf(error);
+    if (!fromDdl) {
+      if (isMissingColumn(error) && !this.#isModern) {
+        this.#isModern = true;
+        await modernizeLedger(this.#call);
+        return 'at-once';
+      }
+      if (this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
+        this.#call.useAdvisoryLock = false;
+        this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
+        return 'at-once';
+      }
+    }
+    const isRace = contention === 'race' || (contention !== undefined && !fromDdl) ||
+      (contention !== undefined && this.#chancesLeft-- > 0);
+    if (!isRace || this.#call.patience.exhausted()) {
+      if (fromDdl) onDdlError(error);
+      throw error;
+    }
+    this.#lastContention = error;
+    this.#call.log(`trying again, as another caller was in the way: ${messageOf(error)}`);
+    return 'after-a-pause';
+  }
+
+  #timeout(): unknown {
+    const { owner, since, leaseUntil } = this.#seen ?? {};
+    const holder = owner === undefined || since === undefined || leaseUntil === undefined
+      ? undefined
+      : { owner, since: new Date(since), leaseUntil: new Date(leaseUntil) };
+    return new WaitTimeoutError(this.#settings.waitTimeoutMs, holder, {
+      ...this.#call.details,
+      cause: this.#lastContention,
+    });
+  }
+
+  #result(outcome: BootstrapResult['outcome']): BootstrapResult {
+    const installed = outcome === 'installed';
+    const durationMs = this.#call.patience.elapsedMs;
+    const { version } = this.#settings;
+    if (installed) this.#call.log(`installed version ${JSON.stringify(version)}`);
+    return {
+      installed,
+      wonClaim: installed,
+      version,
+      outcome,
+      strategy: this.#strategy,
+      durationMs,
+    };
+  }
+}

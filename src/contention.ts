@@ -1,0 +1,108 @@
+/**
+ * Telling a race from a failure: what the engines and their drivers say when somebody else was
+ * faster, or is in the way. Drivers disagree about codes, so texts are looked at too.
+ *
+ * @module
+ */
+
+/**
+ * - `race`: only a race or an impatient server can cause it, so trying again is always right.
+ * - `busy`: somebody else is in the way, or this process is in its own.
+ * - `exists`: what a racing `create … if not exists` gets on Postgres, and also a plain mistake.
+ */
+export type Contention = 'race' | 'busy' | 'exists';
+
+interface Facts {
+  readonly codes: ReadonlySet<string>;
+  readonly text: string;
+  readonly constraint: string;
+}
+
+// Errors arrive wrapped: D1 keeps the engine's text in the cause, libSQL its code in a field.
+function factsOf(error: unknown): Facts {
+  const codes = new Set<string>();
+  let text = '';
+  let constraint = '';
+  for (let at: unknown = error, depth = 0; isObject(at) && depth < 5; at = at.cause, depth++) {
+    const fields = isObject(at.fields) ? at.fields : {};
+    for (const code of [at.code, at.extendedCode, fields.code]) {
+      if (typeof code === 'string') codes.add(code);
+    }
+    // node:sqlite has one code for everything and the engine's own number beside it.
+    if (typeof at.errcode === 'number') codes.add(`SQLITE:${at.errcode & 0xff}`);
+    text += ` ${String(at.message ?? '')}`;
+    constraint ||= String(at.constraint ?? at.constraint_name ?? fields.constraint ?? '');
+  }
+  return { codes, text, constraint };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function hasAny(codes: ReadonlySet<string>, wanted: readonly string[]): boolean {
+  return wanted.some((code) => codes.has(code));
+}
+
+/** What kind of contention an error reports; undefined for any other failure. */
+export function contentionOf(error: unknown): Contention | undefined {
+  const facts = factsOf(error);
+  const { codes, text } = facts;
+  // Serialization failure, deadlock; a concurrent update of a Postgres catalogue.
+  if (hasAny(codes, ['40001', '40P01'])) return 'race';
+  if (codes.has('XX000') && /tuple concurrently/.test(text)) return 'race';
+  if (codes.has('23505') && /^pg_|"pg_/.test(facts.constraint || text)) return 'race';
+  // sqld rolls a transaction back after 5 s if another caller wants the write lock.
+  if (/TRANSACTION_TIMEOUT|STREAM_EXPIRED|LibSqlTxTimeout/.test([...codes, text].join(' '))) {
+    return 'race';
+  }
+  if (codes.has('55P03') || hasAny(codes, ['SQLITE:5', 'SQLITE:6'])) return 'busy';
+  if ([...codes].some((code) => /^SQLITE_(BUSY|LOCKED)/.test(code))) return 'busy';
+  if (/database( table| schema)? is (locked|busy)|SQLITE_(BUSY|LOCKED)/.test(text)) return 'busy';
+  // What D1's documentation says to try again, where that is harmless; here it always is.
+  // https://developers.cloudflare.com/d1/observability/debug-d1/
+  if (
+    /Network connection lost|object to be reset|code was updated|D1 DB is overloaded/.test(text)
+  ) {
+    return 'busy';
+  }
+  if (hasAny(codes, ['42P06', '42P07', '42710', '42701'])) return 'exists';
+  if (/duplicate column name/.test(text)) return 'exists';
+  return undefined;
+}
+
+/** True if a table (or on Postgres its schema) is not there. */
+export function isMissingTable(error: unknown): boolean {
+  const { codes, text } = factsOf(error);
+  return hasAny(codes, ['42P01', '3F000']) || /no such table/.test(text);
+}
+
+/** True if a column is not there, as in a ledger of an older release or another tool's table. */
+export function isMissingColumn(error: unknown): boolean {
+  const { codes, text } = factsOf(error);
+  return codes.has('42703') || /no such column|has no column named/.test(text);
+}
+
+/** True if a value of a unique column or primary key is already taken. */
+export function isUniqueViolation(error: unknown): boolean {
+  const { codes, text } = factsOf(error);
+  return codes.has('23505') || /UNIQUE constraint failed/.test(text);
+}
+
+/** True if Postgres says that a statement failed earlier in this transaction. */
+export function isAbortedTransaction(error: unknown): boolean {
+  return factsOf(error).codes.has('25P02');
+}
+
+/** True if a driver says that it has no transactions, rather than that one failed. */
+export function isTransactionUnsupported(error: unknown): boolean {
+  const { text } = factsOf(error);
+  return /transactions?\b.*\b(not|n't|un)\s?(be |yet )?support|(not|n't) support.*\btransactions?/i
+    .test(text) || /use the state\.storage\.transaction/.test(text);
+}
+
+/** True if advisory locks are not to be had, as through Hyperdrive. */
+export function isAdvisoryLockUnsupported(error: unknown): boolean {
+  const { text } = factsOf(error);
+  return /advisory/i.test(text);
+}

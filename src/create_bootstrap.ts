@@ -1,0 +1,146 @@
+/**
+ * Remembering, inside one process or isolate, which databases are installed.
+ *
+ * @module
+ */
+
+import { bootstrap, type BootstrapResult } from './bootstrap.ts';
+import { type BootstrapConfig, milliseconds, parseConfig, problem, signalOf } from './config.ts';
+import type { KyselyLike } from './kysely.ts';
+
+/** What {@linkcode createBootstrap} takes. */
+export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>
+  extends BootstrapConfig<K> {
+  /**
+   * After an error came out of the DDL, that error is thrown again for this long, in milliseconds,
+   * without touching the database, so that a broken schema does not become a stampede. 0 turns it
+   * off.
+   *
+   * @default {1000}
+   */
+  readonly failureCooldownMs?: number;
+}
+
+/** What one call of {@linkcode EnsureSchema} may say. */
+export interface EnsureOptions {
+  /** Ends this call's wait, as in {@linkcode BootstrapConfig.signal}; in its place if both are set. */
+  readonly signal?: AbortSignal;
+  /**
+   * What identifies the database: the same object or string for every call about it. An object is
+   * held weakly, anything else until it is forgotten. In Workers, where each request makes a Kysely
+   * of its own, pass what outlives the request, like `env.HYPERDRIVE`.
+   *
+   * @default The Kysely instance.
+   */
+  readonly key?: unknown;
+}
+
+/** Made by {@linkcode createBootstrap}. */
+export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
+  /**
+   * Resolves when the schema is installed in the database of `db`: with 0 statements if this
+   * process has seen that already, else as `bootstrapSchema` does, throwing what that throws.
+   */
+  (db: K, options?: EnsureOptions): Promise<BootstrapResult>;
+  /** Forgets one database, or all of them; say when a database was dropped or restored. */
+  forget(key?: unknown): void;
+}
+
+interface Memory {
+  installed?: BootstrapResult;
+  failure?: { readonly error: unknown; readonly until: number };
+}
+
+/**
+ * Makes an {@linkcode EnsureSchema}: `bootstrapSchema` that remembers its success, for code that
+ * asks at the start of every request.
+ *
+ * It remembers settled success only, never a promise: in Workers the promise of a request that was
+ * cancelled never settles, and would hang every later request of the isolate. So calls that arrive
+ * together each look for themselves; the database decides among them.
+ *
+ * @example
+ * ```ts
+ * import type { Kysely } from 'kysely';
+ * import { createBootstrap } from '@arraypress/db-migrate';
+ *
+ * const ensureSchema = createBootstrap({
+ *   version: '0001_initial',
+ *   ddl: async (db: Kysely<{ users: { id: number } }>) => {
+ *     await db.schema.createTable('users')
+ *       .addColumn('id', 'integer', (column) => column.primaryKey())
+ *       .execute();
+ *   },
+ * });
+ *
+ * export async function handle(db: Kysely<{ users: { id: number } }>): Promise<number> {
+ *   await ensureSchema(db);
+ *   return (await db.selectFrom('users').selectAll().execute()).length;
+ * }
+ * ```
+ *
+ * @param config What to install, and how; checked at once.
+ * @returns The function to call before the database is used.
+ * @throws {TypeError} A field is missing, unknown or of the wrong type.
+ * @throws {RangeError} A field is out of range.
+ */
+export function createBootstrap<K extends KyselyLike>(
+  config: CreateBootstrapConfig<K>,
+): EnsureSchema<K> {
+  const settings = parseConfig(config, ['failureCooldownMs']);
+  const cooldownMs = milliseconds({ ...config }, 'failureCooldownMs', 1_000, 0);
+  let objects = new WeakMap<object, Memory>();
+  const others = new Map<unknown, Memory>();
+
+  function memoryFor(key: unknown): Pick<Map<unknown, Memory>, 'get' | 'set' | 'delete'> {
+    const isObject = (typeof key === 'object' && key !== null) || typeof key === 'function';
+    return isObject ? objects as unknown as Map<unknown, Memory> : others;
+  }
+
+  function ensure(db: K, options: EnsureOptions = {}): Promise<BootstrapResult> {
+    const key = options.key ?? db;
+    const known = memoryFor(key).get(key);
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
+    if (known?.installed) return Promise.resolve(known.installed);
+    if (known?.failure && performance.now() < known.failure.until) {
+      return Promise.reject(known.failure.error);
+    }
+    return install(db, key, options);
+  }
+
+  async function install(db: K, key: unknown, options: EnsureOptions): Promise<BootstrapResult> {
+    for (const field of Object.keys(options)) {
+      if (field !== 'signal' && field !== 'key') {
+        throw new TypeError(problem('options', "hold 'signal' and 'key' only", field));
+      }
+    }
+    const signal = signalOf({ ...options }) ?? settings.signal;
+    const memory = memoryFor(key);
+    const result = await bootstrap(db, { ...settings, signal }, (error) => {
+      memory.set(key, { failure: { error, until: performance.now() + cooldownMs } });
+    });
+    if (result.outcome !== 'pending') memory.set(key, { installed: remembered(result) });
+    return result;
+  }
+
+  function forget(key?: unknown): void {
+    if (key !== undefined) {
+      memoryFor(key).delete(key);
+      return;
+    }
+    objects = new WeakMap();
+    others.clear();
+  }
+
+  return Object.assign(ensure, { forget });
+}
+
+function remembered(result: BootstrapResult): BootstrapResult {
+  return Object.freeze({
+    ...result,
+    installed: false,
+    wonClaim: false,
+    outcome: 'already-installed',
+    durationMs: 0,
+  });
+}

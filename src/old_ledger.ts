@@ -1,0 +1,29 @@
+/**
+ * Tables that are not what this release writes: ledgers of release 1.0.0, and other tools' tables.
+ *
+ * @module
+ */
+
+import type { Call } from './call.ts';
+import { contentionOf } from './contention.ts';
+import { ForeignTableError } from './errors.ts';
+
+/**
+ * Looks at the table. Adds the columns that a ledger of release 1.0.0 lacks; a column that a racing
+ * caller has added meanwhile is as good.
+ *
+ * @throws {ForeignTableError} The table's primary key is not `name`.
+ */
+export async function modernizeLedger(call: Call): Promise<void> {
+  const { rows } = await call.db.executeQuery(call.ledger.columns());
+  const key = rows.filter((row) => Boolean(Number(row.key))).map((row) => String(row.column));
+  if (key.length !== 1 || key[0] !== 'name') throw new ForeignTableError(key, call.details);
+  for (const query of call.ledger.addColumns(rows.map((row) => String(row.column)))) {
+    try {
+      await call.db.executeQuery(query);
+    } catch (error) {
+      if (contentionOf(error) !== 'exists') throw error;
+    }
+  }
+  call.log(`the ledger "${call.ledger.table.name}" of an older release has got its new columns`);
+}

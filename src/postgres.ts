@@ -1,0 +1,82 @@
+/**
+ * What only Postgres needs: politeness towards the pool and the server's log, and schemas.
+ *
+ * @module
+ */
+
+import type { Call } from './call.ts';
+import { builderOf, compile, type Database, type Fluent } from './kysely.ts';
+import { type Extra, quote } from './ledger.ts';
+
+// How long a statement of ours may queue behind another transaction with a connection in hand.
+const LOCK_TIMEOUT_MS = 200;
+
+/** What {@linkcode beginPolitely} found. */
+export interface Session {
+  /** False if another caller is installing: end the transaction, and wait outside. */
+  readonly isLocked: boolean;
+  /** Takes our `lock_timeout` back, so that the caller's DDL runs under the caller's own. */
+  readonly restore: Extra;
+}
+
+/**
+ * One round trip at the start of a transaction. The advisory lock makes losers wait outside instead
+ * of queueing in the database, each with a connection in hand: measured, ten of them starve a pool
+ * of ten. It is never the guard, which is the claim's row: CockroachDB has only a stub of it and
+ * Hyperdrive none. Settings are local to the transaction, since poolers hand the session on.
+ */
+export async function beginPolitely(call: Call, trx: Database): Promise<Session> {
+  const { schema, leaseMs } = call.settings;
+  const plain = builderOf(trx.withoutPlugins());
+  const query = plain.selectNoFrom!((eb: Fluent) => {
+    const value = (x: unknown) => eb.val!(x);
+    const set = (name: string, to: unknown) => eb.fn!('set_config', [value(name), to, value(true)]);
+    const columns = [
+      eb.fn!('current_setting', [value('lock_timeout')]).as!('timeout'),
+      set('lock_timeout', value(String(LOCK_TIMEOUT_MS))).as!('ours'),
+      // So that a client that vanished without a word does not hold the claim for hours.
+      set('idle_in_transaction_session_timeout', value(String(Math.ceil(leaseMs)))).as!('idle'),
+    ];
+    if (schema !== undefined) {
+      const path = eb.fn!('current_setting', [value('search_path')]);
+      columns.push(
+        set('search_path', eb.fn!('concat', [value(`${quote(schema)}, `), path])).as!('path'),
+      );
+    }
+    if (call.useAdvisoryLock) {
+      const key = lockKey(call.ledger.table);
+      columns.push(eb.fn!('pg_try_advisory_xact_lock', key.map(value)).as!('locked'));
+    }
+    return columns;
+  });
+  const { rows } = await trx.executeQuery(compile(query));
+  const timeout = rows[0]?.timeout;
+  return {
+    isLocked: rows[0]?.locked !== false,
+    restore: (eb) => [
+      eb.fn!('set_config', [eb.val!('lock_timeout'), eb.val!(timeout), eb.val!(true)]).as!(
+        'restored',
+      ),
+    ],
+  };
+}
+
+/** Creates a schema if it is missing, looking first: without the right to, even looking fails. */
+export async function createSchema(handle: Database, schema: string): Promise<void> {
+  const plain = builderOf(handle.withoutPlugins());
+  const look = plain.selectNoFrom!((eb: Fluent) =>
+    eb.fn!('to_regnamespace', [eb.val!(quote(schema))]).as!('found')
+  );
+  const { rows } = await handle.executeQuery(compile(look));
+  if (rows[0]?.found) return;
+  await handle.executeQuery(compile(plain.schema!.createSchema!(schema).ifNotExists!()));
+}
+
+/** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */
+function lockKey(table: { schema?: string; name: string }): [number, number] {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(`${table.schema ?? ''}.${table.name}`)) {
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  return [0x64626d67, hash | 0];
+}
