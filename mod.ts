@@ -22,6 +22,18 @@
  * @module
  */
 
+export {
+  type AtomicBatch,
+  type BatchLimits,
+  d1Batch,
+  type D1Like,
+  libsqlBatch,
+  type LibsqlLike,
+  type LibsqlResult,
+  postgresBatch,
+  type PostgresClientLike,
+  type PostgresPoolLike,
+} from './src/batch.ts';
 export { type BootstrapResult, bootstrapSchema } from './src/bootstrap.ts';
 export type { BootstrapConfig, Ddl, Logger, Strategy } from './src/config.ts';
 export {
@@ -35,6 +47,7 @@ export {
   ForeignTableError,
   type Holder,
   LeaseLostError,
+  NotRecordableError,
   SchemaError,
   type SchemaErrorCode,
   type SchemaErrorDetails,
@@ -43,4 +56,5 @@ export {
   WaitTimeoutError,
 } from './src/errors.ts';
 export type { KyselyLike } from './src/kysely.ts';
+export type { BatchStatement } from './src/recorder.ts';
 export type { Dialect } from './src/sql_text.ts';

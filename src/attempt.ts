@@ -14,7 +14,7 @@ import {
 } from './errors.ts';
 import { checkedInstance, type Database, gatedTransaction } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
-import { beginPolitely, createSchema } from './postgres.ts';
+import { beginPolitely, isSchemaMissing } from './postgres.ts';
 import { refusalInUnit } from './sql_text.ts';
 import { Backoff, sleep } from './wait.ts';
 
@@ -75,7 +75,9 @@ export class Attempt {
       : undefined;
     if (session?.isLocked === false) return undefined;
     if (isLedgerMissing) {
-      if (schema !== undefined) await createSchema(handle, schema);
+      if (schema !== undefined && await isSchemaMissing(handle, schema)) {
+        await handle.executeQuery(ledger.createSchema(schema));
+      }
       await handle.executeQuery(ledger.create());
     }
 

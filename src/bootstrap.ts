@@ -5,6 +5,7 @@
  */
 
 import { Attempt } from './attempt.ts';
+import { BatchAttempt } from './batch_attempt.ts';
 import { type Call, isMine, readRow } from './call.ts';
 import { type BootstrapConfig, parseConfig, type Settings, type Strategy } from './config.ts';
 import {
@@ -109,8 +110,7 @@ class Bootstrap {
   readonly #settings: Settings;
   #strategy: Strategy;
   #isLedgerMissing = false;
-  #isModern = false;
-  #chancesLeft = 1;
+  #secondChances = 1;
   #seen: LedgerRow | undefined;
   #lastContention: unknown;
   #lastDdlError: { readonly error: unknown } | undefined;
@@ -124,42 +124,41 @@ class Bootstrap {
       );
     }
     const placed = settings.schema === undefined ? db : db.withSchema(settings.schema);
+    const { batch, logger } = settings;
     this.#settings = settings;
-    this.#strategy = settings.strategy !== 'auto'
-      ? settings.strategy
-      : settings.ddl.length === 0
-      ? 'lease'
-      : 'transaction';
-    const details = { marker, version: settings.version };
+    this.#strategy = strategyOf(settings);
     this.#call = {
       db: placed,
+      handle: batch && this.#strategy === 'batch'
+        ? { executeQuery: async (query) => ({ rows: (await batch.execute([query]))[0] ?? [] }) }
+        : placed,
       settings,
       dialect,
-      details,
+      details: { marker, version: settings.version },
       ledger: new Ledger(placed, marker, dialect),
       patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
       owners: new Set(),
+      recorded: undefined,
+      isModern: false,
       useAdvisoryLock: true,
-      log: (message) => settings.logger.log?.(`db-migrate: ${message}`),
-      logError: (message, error) =>
-        settings.logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
+      log: (message) => logger.log?.(`db-migrate: ${message}`),
+      logError: (message, error) => logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
     };
   }
 
   async run(onDdlError: (error: unknown) => void): Promise<BootstrapResult> {
     const { patience } = this.#call;
     patience.check();
-    for (let looks = 0;; looks++) {
+    for (let isFirst = true;; isFirst = false) {
       try {
-        this.#seen = await patience.race(this.#probe());
-        if (!this.#seen?.installed && (!this.#seen || this.#seen.expired)) {
-          this.#seen = await this.#attempt();
-        }
+        const isAssumed = isFirst && this.#settings.assumeFresh;
+        if (isAssumed) this.#isLedgerMissing = true;
+        else this.#seen = await patience.race(this.#probe());
+        const isKnown = isAssumed || this.#seen !== undefined;
+        if (!this.#seen || this.#seen.expired) this.#seen = await this.#attempt();
         if (this.#seen?.installed) {
           if (isMine(this.#call, this.#seen)) return this.#result('installed');
-          return this.#result(
-            looks === 0 && !this.#lastContention ? 'already-installed' : 'waited',
-          );
+          return this.#result(isFirst && isKnown ? 'already-installed' : 'waited');
         }
       } catch (error) {
         if (await this.#recover(error, onDdlError) === 'at-once') continue;
@@ -171,9 +170,9 @@ class Bootstrap {
 
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
   async #probe(): Promise<LedgerRow | undefined> {
-    const { db, dialect, ledger } = this.#call;
+    const { handle, dialect, ledger } = this.#call;
     if (this.#isLedgerMissing && dialect === 'postgres') {
-      const { rows } = await db.executeQuery(ledger.exists());
+      const { rows } = await handle.executeQuery(ledger.exists());
       if (!rows[0]?.found) return undefined;
     }
     try {
@@ -188,20 +187,20 @@ class Bootstrap {
   }
 
   async #attempt(): Promise<LedgerRow | undefined> {
-    const attempt = new Attempt(this.#call, this.#strategy);
+    const attempt = this.#strategy === 'batch'
+      ? new BatchAttempt(this.#call)
+      : new Attempt(this.#call, this.#strategy);
     try {
-      return await attempt.run(this.#isLedgerMissing);
+      return await attempt.run(this.#isLedgerMissing, this.#seen);
     } catch (error) {
       this.#lastDdlError = attempt.ddlError;
-      if (
-        this.#settings.strategy !== 'auto' || this.#strategy === 'lease' || attempt.begun ||
-        !isTransactionUnsupported(error)
-      ) throw error;
+      const isAuto = this.#settings.strategy === 'auto' && this.#strategy === 'transaction';
+      if (!isAuto || attempt.begun || !isTransactionUnsupported(error)) throw error;
       this.#strategy = 'lease';
-      const batch = /^(D1|Transactions are not supported yet)/.test(messageOf(error))
-        ? '; on D1, d1Batch(env.DB) as the batch makes the install atomic'
-        : '';
-      this.#call.log(`no transactions (${messageOf(error)}), so a lease is used${batch}`);
+      this.#call.log(
+        `no transactions (${messageOf(error)}), so a lease is used; a batch, which on D1 is ` +
+          `d1Batch(env.DB), would make the install atomic`,
+      );
       return await this.#attempt();
     }
   }
@@ -211,24 +210,22 @@ class Bootstrap {
     error: unknown,
     onDdlError: (error: unknown) => void,
   ): Promise<'at-once' | 'after-a-pause'> {
-    const fromDdl = this.#lastDdlError !== undefined && this.#lastDdlError.error === error;
-    const contention = contentionOf(error);
-    if (!fromDdl) {
-      if (isMissingColumn(error) && !this.#isModern) {
-        this.#isModern = true;
-        await modernizeLedger(this.#call);
-        return 'at-once';
-      }
-      if (this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
-        this.#call.useAdvisoryLock = false;
-        this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
-        return 'at-once';
-      }
+    const isFromDdl = this.#lastDdlError !== undefined && this.#lastDdlError.error === error;
+    if (!isFromDdl && isMissingColumn(error) && !this.#call.isModern) {
+      this.#call.isModern = true;
+      await modernizeLedger(this.#call);
+      return 'at-once';
     }
-    const isRace = contention === 'race' || (contention !== undefined && !fromDdl) ||
-      (contention !== undefined && this.#chancesLeft-- > 0);
-    if (!isRace || this.#call.patience.exhausted()) {
-      if (fromDdl) onDdlError(error);
+    if (!isFromDdl && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
+      this.#call.useAdvisoryLock = false;
+      this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
+      return 'at-once';
+    }
+    const contention = contentionOf(error);
+    const isWorthIt = contention !== undefined &&
+      (contention === 'race' || !isFromDdl || this.#secondChances-- > 0);
+    if (!isWorthIt || this.#call.patience.exhausted()) {
+      if (isFromDdl) onDdlError(error);
       throw error;
     }
     this.#lastContention = error;
@@ -241,24 +238,33 @@ class Bootstrap {
     const holder = owner === undefined || since === undefined || leaseUntil === undefined
       ? undefined
       : { owner, since: new Date(since), leaseUntil: new Date(leaseUntil) };
-    return new WaitTimeoutError(this.#settings.waitTimeoutMs, holder, {
-      ...this.#call.details,
-      cause: this.#lastContention,
-    });
+    const details = { ...this.#call.details, cause: this.#lastContention };
+    return new WaitTimeoutError(this.#settings.waitTimeoutMs, holder, details);
   }
 
   #result(outcome: BootstrapResult['outcome']): BootstrapResult {
     const installed = outcome === 'installed';
-    const durationMs = this.#call.patience.elapsedMs;
     const { version } = this.#settings;
     if (installed) this.#call.log(`installed version ${JSON.stringify(version)}`);
-    return {
-      installed,
-      wonClaim: installed,
-      version,
-      outcome,
-      strategy: this.#strategy,
-      durationMs,
-    };
+    const durationMs = this.#call.patience.elapsedMs;
+    const strategy = this.#strategy;
+    return { installed, wonClaim: installed, version, outcome, strategy, durationMs };
   }
+}
+
+function strategyOf({ strategy, batch, ddl, assumeFresh }: Settings): Strategy {
+  if (strategy === 'batch' && !batch) {
+    throw new TypeError(`Cannot bootstrap the schema as strategy 'batch' needs a 'batch'`);
+  }
+  const chosen = strategy !== 'auto'
+    ? strategy
+    : batch
+    ? 'batch'
+    : ddl.length === 0
+    ? 'lease'
+    : 'transaction';
+  if (assumeFresh && chosen !== 'batch') {
+    throw new TypeError(`Cannot bootstrap the schema as 'assumeFresh' needs a 'batch'`);
+  }
+  return chosen;
 }

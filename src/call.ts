@@ -6,7 +6,8 @@
 
 import type { Settings } from './config.ts';
 import type { SchemaErrorDetails } from './errors.ts';
-import type { Database } from './kysely.ts';
+import type { Database, Handle } from './kysely.ts';
+import type { BatchStatement } from './recorder.ts';
 import { type Extra, type Ledger, type LedgerRow, rowOf } from './ledger.ts';
 import type { Dialect } from './sql_text.ts';
 import type { Patience } from './wait.ts';
@@ -14,6 +15,8 @@ import type { Patience } from './wait.ts';
 /** What every try of one call shares. */
 export interface Call {
   readonly db: Database;
+  /** Runs the library's own statements: the batch if there is one, else `db`. */
+  readonly handle: Handle;
   readonly settings: Settings;
   readonly dialect: Dialect;
   readonly ledger: Ledger;
@@ -22,6 +25,10 @@ export interface Call {
   readonly details: SchemaErrorDetails;
   /** The random names of all tries so far: a row that carries one of them is this caller's. */
   readonly owners: Set<string>;
+  /** True once the ledger was found, or made, to have all of this release's columns. */
+  isModern: boolean;
+  /** The statements of the DDL, once they were recorded for a batch. */
+  recorded: readonly BatchStatement[] | undefined;
   /** False once the server has turned out to have no advisory locks. */
   useAdvisoryLock: boolean;
   readonly log: (message: string) => void;
@@ -32,7 +39,7 @@ export interface Call {
 /** Reads the row of the version. */
 export async function readRow(
   call: Call,
-  handle: Database = call.db,
+  handle: Handle = call.handle,
   extra?: Extra,
 ): Promise<LedgerRow | undefined> {
   const { version } = call.settings;

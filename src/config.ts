@@ -4,11 +4,12 @@
  * @module
  */
 
+import type { AtomicBatch } from './batch.ts';
 import type { KyselyLike } from './kysely.ts';
 import type { Dialect } from './sql_text.ts';
 
 /** How the claim, the DDL and the finish are held together. */
-export type Strategy = 'transaction' | 'lease';
+export type Strategy = 'batch' | 'transaction' | 'lease';
 
 /** Where the library says what it does: `console`, or any part of it. */
 export interface Logger {
@@ -77,11 +78,25 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   /** Where to report what happens. Silent where absent. */
   readonly logger?: Logger;
   /**
+   * Sends several statements as one atomic unit, on the same database as `db`. The DDL is recorded
+   * and sent with the ledger's row in one call; every other statement of the library goes through
+   * it too. Needed on D1, and the fewest round trips elsewhere.
+   */
+  readonly batch?: AtomicBatch;
+  /**
+   * With a batch only: the caller has just created this database, so no look is needed before the
+   * install. Where it turns out to be installed, the call ends as `'already-installed'`.
+   *
+   * @default {false}
+   */
+  readonly assumeFresh?: boolean;
+  /**
+   * - `'batch'`: the DDL is recorded and sent through `batch`.
    * - `'transaction'`: claim, DDL and finish in one transaction.
    * - `'lease'`: statements of their own under a renewed claim, for drivers without transactions
    *   and for DDL that cannot run in one. The DDL must be idempotent, since it runs again after a
    *   crash.
-   * - `'auto'`: `'transaction'`; `'lease'` if the driver says that it has no transactions, or if
+   * - `'auto'`: `'batch'` if there is one, else `'transaction'`; `'lease'` if the driver says that it has no transactions, or if
    *   `ddl` takes no parameter, since then it must be using an instance of its own.
    *
    * @default {'auto'}
@@ -122,6 +137,8 @@ export interface Settings {
   readonly schema: string | undefined;
   readonly dialect: Dialect | undefined;
   readonly logger: Logger;
+  readonly batch: AtomicBatch | undefined;
+  readonly assumeFresh: boolean;
   readonly strategy: Strategy | 'auto';
   readonly waitTimeoutMs: number;
   readonly leaseMs: number;
@@ -136,6 +153,8 @@ const FIELDS = new Set([
   'schema',
   'dialect',
   'logger',
+  'batch',
+  'assumeFresh',
   'strategy',
   'waitTimeoutMs',
   'leaseMs',
@@ -188,12 +207,35 @@ export function parseConfig(config: unknown, extraFields: readonly string[] = []
       ? undefined
       : choice(given, 'dialect', ['sqlite', 'postgres'] as const),
     logger: logger(given),
-    strategy: choice(given, 'strategy', ['auto', 'transaction', 'lease'] as const),
+    ...batchFields(given),
+    strategy: choice(given, 'strategy', ['auto', 'batch', 'transaction', 'lease'] as const),
     waitTimeoutMs,
     leaseMs,
     onContention: choice(given, 'onContention', ['wait', 'return'] as const),
     signal: signalOf(given),
   };
+}
+
+function batchFields(
+  given: Record<string, unknown>,
+): Pick<Settings, 'batch' | 'assumeFresh'> {
+  const batch = batchOf(given);
+  const assumeFresh = given.assumeFresh ?? false;
+  if (typeof assumeFresh !== 'boolean') {
+    throw new TypeError(problem('assumeFresh', 'be a boolean', assumeFresh));
+  }
+  return { batch, assumeFresh };
+}
+
+/** Checks an optional batch. */
+export function batchOf(given: Record<string, unknown>): AtomicBatch | undefined {
+  const batch = given.batch as Partial<AtomicBatch> | undefined;
+  if (batch === undefined) return undefined;
+  const isObject = typeof batch?.database === 'object' || typeof batch?.database === 'function';
+  if (!isObject || typeof batch.execute !== 'function') {
+    throw new TypeError(problem('batch', "have 'database' and 'execute', as d1Batch() has", batch));
+  }
+  return batch as AtomicBatch;
 }
 
 /** Checks one duration. */

@@ -83,10 +83,12 @@ export function isMissingColumn(error: unknown): boolean {
   return codes.has('42703') || /no such column|has no column named/.test(text);
 }
 
-/** True if a value of a unique column or primary key is already taken. */
-export function isUniqueViolation(error: unknown): boolean {
-  const { codes, text } = factsOf(error);
-  return codes.has('23505') || /UNIQUE constraint failed/.test(text);
+/** True if a row with the same key is in `table` already. */
+export function isUniqueViolation(error: unknown, table: string): boolean {
+  const { codes, text, constraint } = factsOf(error);
+  if (text.includes(`UNIQUE constraint failed: ${table}.`)) return true;
+  // Postgres cuts a name of its own making to 63 bytes.
+  return codes.has('23505') && `${constraint} ${text}`.includes(`${table.slice(0, 58)}_pkey`);
 }
 
 /** True if Postgres says that a statement failed earlier in this transaction. */

@@ -5,7 +5,15 @@
  */
 
 import { bootstrap, type BootstrapResult } from './bootstrap.ts';
-import { type BootstrapConfig, milliseconds, parseConfig, problem, signalOf } from './config.ts';
+import type { AtomicBatch } from './batch.ts';
+import {
+  batchOf,
+  type BootstrapConfig,
+  milliseconds,
+  parseConfig,
+  problem,
+  signalOf,
+} from './config.ts';
 import type { KyselyLike } from './kysely.ts';
 
 /** What {@linkcode createBootstrap} takes. */
@@ -25,12 +33,14 @@ export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>
 export interface EnsureOptions {
   /** Ends this call's wait, as in {@linkcode BootstrapConfig.signal}; in its place if both are set. */
   readonly signal?: AbortSignal;
+  /** The batch of this call, as in {@linkcode BootstrapConfig.batch}; in its place if both are set. */
+  readonly batch?: AtomicBatch;
   /**
    * What identifies the database: the same object or string for every call about it. An object is
    * held weakly, anything else until it is forgotten. In Workers, where each request makes a Kysely
    * of its own, pass what outlives the request, like `env.HYPERDRIVE`.
    *
-   * @default The Kysely instance.
+   * @default The batch's `database` if there is a batch, else the Kysely instance.
    */
   readonly key?: unknown;
 }
@@ -98,7 +108,7 @@ export function createBootstrap<K extends KyselyLike>(
   }
 
   function ensure(db: K, options: EnsureOptions = {}): Promise<BootstrapResult> {
-    const key = options.key ?? db;
+    const key = options.key ?? (options.batch ?? settings.batch)?.database ?? db;
     const known = memoryFor(key).get(key);
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     if (known?.installed) return Promise.resolve(known.installed);
@@ -110,13 +120,14 @@ export function createBootstrap<K extends KyselyLike>(
 
   async function install(db: K, key: unknown, options: EnsureOptions): Promise<BootstrapResult> {
     for (const field of Object.keys(options)) {
-      if (field !== 'signal' && field !== 'key') {
-        throw new TypeError(problem('options', "hold 'signal' and 'key' only", field));
+      if (field !== 'signal' && field !== 'batch' && field !== 'key') {
+        throw new TypeError(problem('options', "hold 'signal', 'batch' and 'key' only", field));
       }
     }
     const signal = signalOf({ ...options }) ?? settings.signal;
+    const batch = batchOf({ ...options }) ?? settings.batch;
     const memory = memoryFor(key);
-    const result = await bootstrap(db, { ...settings, signal }, (error) => {
+    const result = await bootstrap(db, { ...settings, signal, batch }, (error) => {
       memory.set(key, { failure: { error, until: performance.now() + cooldownMs } });
     });
     if (result.outcome !== 'pending') memory.set(key, { installed: remembered(result) });

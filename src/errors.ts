@@ -11,7 +11,8 @@ export type SchemaErrorCode =
   | 'FOREIGN_TABLE'
   | 'STATEMENT_REFUSED'
   | 'TRANSACTION_ABORTED'
-  | 'DDL_STALLED';
+  | 'DDL_STALLED'
+  | 'NOT_RECORDABLE';
 
 /** Where an error happened. */
 export interface SchemaErrorDetails {
@@ -145,9 +146,7 @@ export class StatementRefusedError extends SchemaError {
 
   /** Made by the library; callers only catch it. */
   constructor(sql: string, reason: string, details: SchemaErrorDetails) {
-    const text = sql.replace(/\s+/g, ' ').trim();
-    const shown = text.length > 80 ? `${text.slice(0, 79)}…` : text;
-    super('STATEMENT_REFUSED', `the statement "${shown}" was not sent: ${reason}`, details);
+    super('STATEMENT_REFUSED', `the statement "${shorten(sql)}" was not sent: ${reason}`, details);
     this.sql = sql;
   }
 }
@@ -186,6 +185,24 @@ export class DdlStalledError extends SchemaError {
       details,
     );
   }
+}
+
+/** The DDL cannot be recorded, since it needs an answer from the database. Nothing was sent. */
+export class NotRecordableError extends SchemaError {
+  /** The statement that would have answered, without its parameters; undefined if there is none. */
+  readonly sql: string | undefined;
+
+  /** Made by the library; callers only catch it. */
+  constructor(sql: string | undefined, reason: string, details: SchemaErrorDetails) {
+    const about = sql === undefined ? '' : `"${shorten(sql)}" cannot be recorded: `;
+    super('NOT_RECORDABLE', `${about}${reason}`, details);
+    this.sql = sql;
+  }
+}
+
+function shorten(sql: string): string {
+  const text = sql.replace(/\s+/g, ' ').trim();
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 
 /** The message of anything thrown, and nothing else of it: some drivers attach bound values. */

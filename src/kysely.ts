@@ -46,6 +46,7 @@ export interface CompiledQuery {
 export interface QueryResult {
   /** Rows as plain objects; empty for a statement that returns none. */
   readonly rows: readonly Record<string, unknown>[];
+  readonly [detail: string]: unknown;
 }
 
 /** A Kysely builder: every call returns another one. */
@@ -146,10 +147,47 @@ export function checkedInstance(db: Database, check: () => void): Database {
   });
 }
 
+/** What a nested `transaction()` of an instance made by {@linkcode instanceOn} does. */
+export interface NestedTransactions {
+  begin(): Promise<void>;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+/**
+ * An instance of the caller's own Kysely class, with its compiler, adapter and plugins, on the
+ * connections of `provider`.
+ */
+export function instanceOn(
+  db: Database,
+  provider: ConnectionProvider,
+  nested: NestedTransactions,
+  introspector: () => object,
+): Database {
+  // A subclass may have a constructor of its own, so Kysely's own class is looked up.
+  let prototype: object = db;
+  while (!Object.hasOwn(prototype, 'getExecutor')) prototype = Object.getPrototypeOf(prototype);
+  return instanceOf(
+    prototype.constructor,
+    db.getExecutor().withConnectionProvider(provider),
+    { createIntrospector: introspector },
+    {
+      beginTransaction: nested.begin,
+      commitTransaction: nested.commit,
+      rollbackTransaction: nested.rollback,
+    },
+  );
+}
+
 // Kysely's constructors take either a configuration or, as its own methods call them, these props.
-function instanceOf(constructor: unknown, executor: Executor, dialect: object): Database {
+function instanceOf(
+  constructor: unknown,
+  executor: Executor,
+  dialect: object,
+  driver: object = {},
+): Database {
   const Instance = constructor as new (props: object) => Database;
-  return new Instance({ config: { dialect }, driver: {}, dialect, executor });
+  return new Instance({ config: { dialect }, driver, dialect, executor });
 }
 
 function gated(connection: Connection, gate: Gate): Connection {

@@ -23,11 +23,11 @@ export interface LedgerRow {
   /** False while a claim stands that has not been finished. */
   readonly installed: boolean;
   /** The random name of the try that claimed it; absent from rows of release 1.0.0. */
-  readonly owner: string | undefined;
+  readonly owner?: string;
   /** When it was claimed or installed: milliseconds since 1970 by the database's clock. */
-  readonly since: number | undefined;
+  readonly since?: number;
   /** Until when a claim holds, likewise. */
-  readonly leaseUntil: number | undefined;
+  readonly leaseUntil?: number;
   /** True if a claim has run out by the database's clock. */
   readonly expired: boolean;
 }
@@ -69,6 +69,12 @@ export class Ledger {
     );
   }
 
+  /** Creates a schema of Postgres if it is missing. */
+  createSchema(schema: string): CompiledQuery {
+    const plain = builderOf(this.#db.withoutPlugins());
+    return compile(plain.schema!.createSchema!(schema).ifNotExists!());
+  }
+
   /** Creates the table if it is missing. */
   create(): CompiledQuery {
     let table = this.#builder.schema!.createTable!(this.#marker)
@@ -108,6 +114,24 @@ export class Ledger {
         .where!('name', '=', name)
         .where!('state', '=', 'installing')
         .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
+    );
+  }
+
+  /** Deletes a claim that has run out, so that a batch can put its own row there. */
+  discard(name: string): CompiledQuery {
+    return compile(
+      this.#builder.deleteFrom!(this.#marker)
+        .where!('name', '=', name)
+        .where!('state', '=', 'installing')
+        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
+    );
+  }
+
+  /** Inserts an installed row; fails if any row of that name is there. */
+  install(name: string, owner: string): CompiledQuery {
+    return compile(
+      this.#builder.insertInto!(this.#marker)
+        .values!((eb: Fluent) => ({ name, state: 'installed', owner, since: this.#clock(eb) })),
     );
   }
 
@@ -234,9 +258,9 @@ export function rowOf(
   return {
     name,
     installed,
-    owner: typeof row.owner === 'string' ? row.owner : undefined,
-    since: milliseconds(row.since),
-    leaseUntil,
+    ...(typeof row.owner === 'string' && { owner: row.owner }),
+    ...(row.since !== null && row.since !== undefined && { since: Number(row.since) }),
+    ...(leaseUntil !== undefined && { leaseUntil }),
     expired: !installed && leaseUntil !== undefined && leaseUntil < Number(row.clock),
   };
 }

@@ -15,12 +15,12 @@ import { ForeignTableError } from './errors.ts';
  * @throws {ForeignTableError} The table's primary key is not `name`.
  */
 export async function modernizeLedger(call: Call): Promise<void> {
-  const { rows } = await call.db.executeQuery(call.ledger.columns());
+  const { rows } = await call.handle.executeQuery(call.ledger.columns());
   const key = rows.filter((row) => Boolean(Number(row.key))).map((row) => String(row.column));
   if (key.length !== 1 || key[0] !== 'name') throw new ForeignTableError(key, call.details);
   for (const query of call.ledger.addColumns(rows.map((row) => String(row.column)))) {
     try {
-      await call.db.executeQuery(query);
+      await call.handle.executeQuery(query);
     } catch (error) {
       if (contentionOf(error) !== 'exists') throw error;
     }

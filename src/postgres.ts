@@ -5,8 +5,9 @@
  */
 
 import type { Call } from './call.ts';
-import { builderOf, compile, type Database, type Fluent } from './kysely.ts';
+import { builderOf, compile, type Database, type Fluent, type Handle } from './kysely.ts';
 import { type Extra, quote } from './ledger.ts';
+import { type BatchStatement, plain } from './recorder.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT_MS = 200;
@@ -27,8 +28,7 @@ export interface Session {
  */
 export async function beginPolitely(call: Call, trx: Database): Promise<Session> {
   const { schema, leaseMs } = call.settings;
-  const plain = builderOf(trx.withoutPlugins());
-  const query = plain.selectNoFrom!((eb: Fluent) => {
+  const query = builderOf(trx.withoutPlugins()).selectNoFrom!((eb: Fluent) => {
     const value = (x: unknown) => eb.val!(x);
     const set = (name: string, to: unknown) => eb.fn!('set_config', [value(name), to, value(true)]);
     const columns = [
@@ -39,9 +39,8 @@ export async function beginPolitely(call: Call, trx: Database): Promise<Session>
     ];
     if (schema !== undefined) {
       const path = eb.fn!('current_setting', [value('search_path')]);
-      columns.push(
-        set('search_path', eb.fn!('concat', [value(`${quote(schema)}, `), path])).as!('path'),
-      );
+      const ahead = eb(value(`${quote(schema)}, `), '||', path);
+      columns.push(set('search_path', ahead).as!('path'));
     }
     if (call.useAdvisoryLock) {
       const key = lockKey(call.ledger.table);
@@ -61,15 +60,31 @@ export async function beginPolitely(call: Call, trx: Database): Promise<Session>
   };
 }
 
-/** Creates a schema if it is missing, looking first: without the right to, even looking fails. */
-export async function createSchema(handle: Database, schema: string): Promise<void> {
-  const plain = builderOf(handle.withoutPlugins());
-  const look = plain.selectNoFrom!((eb: Fluent) =>
-    eb.fn!('to_regnamespace', [eb.val!(quote(schema))]).as!('found')
-  );
-  const { rows } = await handle.executeQuery(compile(look));
-  if (rows[0]?.found) return;
-  await handle.executeQuery(compile(plain.schema!.createSchema!(schema).ifNotExists!()));
+/** Looks whether a schema is missing: "if not exists" needs the right to create one even so. */
+export async function isSchemaMissing(handle: Handle, schema: string): Promise<boolean> {
+  const sql = `select to_regnamespace(${literal(quote(schema))}) as found`;
+  const { rows } = await handle.executeQuery(plain(sql));
+  return !rows[0]?.found;
+}
+
+/**
+ * What a batch begins with. It holds no conversation, so it cannot try a lock and leave; but it
+ * need not queue behind another caller with a connection in hand for long.
+ */
+export function batchPrologue(): BatchStatement[] {
+  return [{ sql: `set local lock_timeout = ${LOCK_TIMEOUT_MS}`, parameters: [] }];
+}
+
+/** What stands between our statements of a batch and the DDL. */
+export function batchEpilogue(schema: string | undefined): BatchStatement[] {
+  const restored = { sql: 'set local lock_timeout to default', parameters: [] };
+  if (schema === undefined) return [restored];
+  const ahead = `${literal(`${quote(schema)}, `)} || current_setting('search_path')`;
+  return [restored, { sql: `select set_config('search_path', ${ahead}, true)`, parameters: [] }];
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */

@@ -77,27 +77,41 @@ function endOfNestedComment(sql: string, at: number): number {
   return sql.length;
 }
 
+/** One statement of a text. */
+export interface Statement {
+  /** As it is written, without the semicolon behind it. */
+  readonly sql: string;
+  /** Its unquoted words in lower case. */
+  readonly words: readonly string[];
+}
+
 /**
- * The unquoted words of each statement in a text, in lower case. The body of a trigger or of an
- * SQL-standard function is part of its statement, semicolons and all.
+ * The statements of a text. The body of a trigger or of an SQL-standard function belongs to its
+ * statement, semicolons and all. What holds nothing but comments is none.
  */
-export function statementWords(sql: string, dialect: Dialect): string[][] {
-  const statements: string[][] = [];
+export function statementsOf(text: string, dialect: Dialect): Statement[] {
+  const statements: Statement[] = [];
+  let sql = '';
   let words: string[] = [];
   let depth = 0;
-  for (const { kind, text } of tokens(sql, dialect)) {
-    if (kind === 'symbol' && text === ';' && depth === 0) {
-      if (words.length) statements.push(words);
-      words = [];
+  const end = () => {
+    if (words.length) statements.push({ sql: sql.trim(), words });
+    sql = '';
+    words = [];
+  };
+  for (const token of tokens(text, dialect)) {
+    if (token.text === ';' && depth === 0) {
+      end();
+      continue;
     }
-    if (kind !== 'word') continue;
-    const word = text.toLowerCase();
-    if (depth > 0 ? word === 'begin' || word === 'case' : word === 'begin' && hasBody(words)) {
-      depth++;
-    } else if (depth > 0 && word === 'end') depth--;
+    sql += token.text;
+    if (token.kind !== 'word') continue;
+    const word = token.text.toLowerCase();
+    if (word === 'begin' ? depth > 0 || hasBody(words) : word === 'case' && depth > 0) depth++;
+    else if (word === 'end' && depth > 0) depth--;
     words.push(word);
   }
-  if (words.length) statements.push(words);
+  end();
   return statements;
 }
 
@@ -124,7 +138,7 @@ const CONTROL = new Set([
  * half of it, and nothing afterwards notices.
  */
 export function refusalInUnit(sql: string, dialect: Dialect): string | undefined {
-  for (const words of statementWords(sql, dialect)) {
+  for (const { words } of statementsOf(sql, dialect)) {
     const [first = '', second = ''] = words;
     const control = CONTROL.has(first) ? first : CONTROL.has(`${first} ${second}`) ? first : '';
     if (control) {

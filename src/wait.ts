@@ -5,7 +5,7 @@
  */
 
 const FIRST_STEP_MS = 20;
-const STEP_GROWTH = 1.5;
+const STEP_GROWTH = 1.25;
 const LONGEST_STEP_MS = 1_000;
 
 /** Resolves after `ms` milliseconds. */

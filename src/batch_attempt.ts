@@ -1,0 +1,108 @@
+/**
+ * One try to install through an atomic batch: ledger row and DDL in one call, all or nothing.
+ *
+ * @module
+ */
+
+import { type Call, isMine, readRow } from './call.ts';
+import { contentionOf, isMissingColumn, isUniqueViolation } from './contention.ts';
+import { StatementRefusedError } from './errors.ts';
+import type { LedgerRow } from './ledger.ts';
+import { batchEpilogue, batchPrologue, isSchemaMissing } from './postgres.ts';
+import { type BatchStatement, record } from './recorder.ts';
+
+/** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
+export class BatchAttempt {
+  /** The random name that its row carries. */
+  readonly owner: string = crypto.randomUUID();
+  /** Never falls back to another strategy, so it always counts as begun. */
+  readonly begun = true;
+  /** The error that came out of the caller's DDL. */
+  ddlError: { readonly error: unknown } | undefined;
+
+  readonly #call: Call;
+  #sentAt = Infinity;
+
+  constructor(call: Call) {
+    this.#call = call;
+    call.owners.add(this.owner);
+  }
+
+  /** Runs the try, on what the probe found. Resolves with the row that is there now. */
+  async run(isLedgerMissing: boolean, seen: LedgerRow | undefined): Promise<LedgerRow | undefined> {
+    const ddl = this.#call.recorded ??= await this.#record();
+    const before = await this.#before(isLedgerMissing, seen);
+    const after = this.#call.dialect === 'postgres'
+      ? batchEpilogue(this.#call.settings.schema)
+      : [];
+    return await this.#call.patience.race(this.#send([...before, ...after, ...ddl]), () => {
+      const isUnanswered = performance.now() - this.#sentAt > this.#call.settings.leaseMs;
+      return isUnanswered ? this.#call.patience.exhausted() : undefined;
+    });
+  }
+
+  async #record(): Promise<BatchStatement[]> {
+    const { db, settings, dialect, details } = this.#call;
+    try {
+      const statements = await record(db, settings.ddl, { dialect, details });
+      for (const statement of statements) this.#checkLimits(statement);
+      return statements;
+    } catch (error) {
+      this.ddlError = { error };
+      throw error;
+    }
+  }
+
+  #checkLimits({ sql, parameters }: BatchStatement): void {
+    const { statementBytes = Infinity, parameters: most = Infinity } =
+      this.#call.settings.batch?.limits ?? {};
+    const bytes = new TextEncoder().encode(sql).length;
+    const reason = bytes > statementBytes
+      ? `it is ${bytes} bytes long, and the database takes ${statementBytes} at most`
+      : parameters.length > most
+      ? `it has ${parameters.length} parameters, and the database takes ${most} at most`
+      : undefined;
+    if (reason) throw new StatementRefusedError(sql, reason, this.#call.details);
+  }
+
+  async #before(
+    isLedgerMissing: boolean,
+    seen: LedgerRow | undefined,
+  ): Promise<BatchStatement[]> {
+    const { ledger, handle, dialect, settings: { version, schema, assumeFresh } } = this.#call;
+    const unit: BatchStatement[] = dialect === 'postgres' ? batchPrologue() : [];
+    if (isLedgerMissing && schema !== undefined) {
+      if (assumeFresh || await isSchemaMissing(handle, schema)) {
+        unit.push(ledger.createSchema(schema));
+      }
+    }
+    if (isLedgerMissing) unit.push(ledger.create());
+    if (seen) unit.push(ledger.discard(version));
+    // No "on conflict": another caller's row must fail this statement, and so the whole batch.
+    unit.push(ledger.install(version, this.owner));
+    return unit;
+  }
+
+  async #send(unit: readonly BatchStatement[]): Promise<LedgerRow | undefined> {
+    const { patience, settings: { batch, version }, ledger } = this.#call;
+    patience.check();
+    this.#sentAt = performance.now();
+    try {
+      await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })));
+      return { name: version, owner: this.owner, installed: true, expired: false };
+    } catch (error) {
+      // Lost to another caller, or committed all the same with the answer lost on its way.
+      const row = await readRow(this.#call).catch((second) => {
+        if (!isMissingColumn(second)) {
+          this.#call.logError('the ledger could not be read after a failed batch', second);
+        }
+        return undefined;
+      });
+      if (row && (isMine(this.#call, row) || !row.expired)) return row;
+      if (isUniqueViolation(error, ledger.table.name)) return undefined;
+      const isOurs = contentionOf(error) || (isMissingColumn(error) && !this.#call.isModern);
+      if (!isOurs) this.ddlError = { error };
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * Recording DDL instead of running it: the caller's own compiler and plugins write the SQL, and no
+ * database is asked.
+ *
+ * @module
+ */
+
+import { NotRecordableError, type SchemaErrorDetails, StatementRefusedError } from './errors.ts';
+import {
+  type CompiledQuery,
+  type Connection,
+  type Database,
+  instanceOn,
+  type QueryResult,
+} from './kysely.ts';
+import { type Dialect, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
+
+/** A statement with its bound parameters. */
+export interface BatchStatement {
+  /** One statement, with the placeholders of the dialect: `?` or `$1`. */
+  readonly sql: string;
+  /** The values for the placeholders. */
+  readonly parameters: readonly unknown[];
+}
+
+/** What {@linkcode record} needs to know. */
+export interface RecordOptions {
+  readonly dialect: Dialect;
+  readonly details: SchemaErrorDetails;
+  readonly shadow?: Database;
+}
+
+/**
+ * The statements of a DDL, in order.
+ *
+ * @throws {NotRecordableError} The DDL needs an answer, or recorded nothing.
+ * @throws {StatementRefusedError} A statement would split the unit.
+ */
+export async function record(
+  db: Database,
+  ddl: (db: unknown) => unknown,
+  options: RecordOptions,
+): Promise<BatchStatement[]> {
+  const recorder = new Recorder(options);
+  await ddl(recorder.instance(db));
+  if (recorder.statements.length === 0) {
+    throw new NotRecordableError(
+      undefined,
+      `the ddl issued no statement through the instance it was given: it must have used another ` +
+        `one. Use the instance that 'ddl' receives`,
+      options.details,
+    );
+  }
+  return recorder.statements;
+}
+
+class Recorder {
+  statements: BatchStatement[] = [];
+  readonly #options: RecordOptions;
+  /** The answers nobody has, by the statement that would have given them. */
+  readonly #unknowns = new WeakMap<object, string>();
+
+  constructor(options: RecordOptions) {
+    this.#options = options;
+  }
+
+  instance(db: Database): Database {
+    const { shadow } = this.#options;
+    const starts: number[] = [];
+    const control = async (word: string) => {
+      if (shadow) await shadow.executeQuery(plain(word));
+    };
+    return instanceOn(
+      db,
+      {
+        provideConnection: (consumer, ...rest) =>
+          shadow
+            ? shadow.getExecutor().provideConnection(
+              (own) => consumer(this.#connection(own)),
+              ...rest,
+            )
+            : consumer(this.#connection()),
+      },
+      {
+        begin: () => {
+          starts.push(this.statements.length);
+          return control('begin');
+        },
+        commit: () => {
+          starts.pop();
+          return control('commit');
+        },
+        rollback: () => {
+          this.statements.length = starts.pop() ?? 0;
+          return control('rollback');
+        },
+      },
+      () => shadow?.introspection ?? this.#refuse('an introspection', 'it reads the database'),
+    );
+  }
+
+  #connection(shadow?: Connection): Connection {
+    return {
+      executeQuery: async (query, ...rest) => {
+        const statements = this.#read(query);
+        const isRead = this.#isRead(query, statements);
+        if (!isRead) this.#push(query, statements);
+        return shadow
+          ? await shadow.executeQuery(query, ...rest)
+          : this.#unanswered(query, statements, isRead);
+      },
+      streamQuery: (query) => this.#refuse(query.sql, 'it streams rows'),
+    };
+  }
+
+  #read(query: CompiledQuery): Statement[] {
+    const { dialect, details } = this.#options;
+    const reason = refusalInUnit(query.sql, dialect);
+    if (reason) throw new StatementRefusedError(query.sql, reason, details);
+    for (const parameter of query.parameters) {
+      const source = typeof parameter === 'function' ? this.#unknowns.get(parameter) : undefined;
+      if (source !== undefined) this.#refuse(source, 'a later statement uses what it answers');
+    }
+    return statementsOf(query.sql, dialect);
+  }
+
+  #isRead(query: CompiledQuery, statements: readonly Statement[]): boolean {
+    const kind = kindOf(query);
+    if (kind !== 'RawNode') return kind === 'SelectQueryNode';
+    return statements.every(({ words, sql }) =>
+      /^(select|values|show|explain|table)$/.test(words[0]!) ||
+      (words[0] === 'with' && !words.some(isChange)) ||
+      (words[0] === 'pragma' && !sql.includes('='))
+    );
+  }
+
+  #push(query: CompiledQuery, statements: readonly Statement[]): void {
+    // Drivers disagree about several statements in one text, so each travels alone; but nobody
+    // can say whose parameters are whose.
+    if (statements.length <= 1) {
+      this.statements.push({ sql: query.sql, parameters: query.parameters });
+    } else if (query.parameters.length > 0) {
+      const reason = 'it is several statements with parameters in one text. Send them one by one';
+      throw new StatementRefusedError(query.sql, reason, this.#options.details);
+    } else this.statements.push(...statements.map(({ sql }) => ({ sql, parameters: [] })));
+  }
+
+  #unanswered(
+    query: CompiledQuery,
+    statements: readonly Statement[],
+    isRead: boolean,
+  ): QueryResult {
+    const isRaw = kindOf(query) === 'RawNode';
+    const words = statements.flatMap((statement) => statement.words);
+    const node = query.query as { returning?: unknown; output?: unknown };
+    if (isRead || node.returning || node.output || (isRaw && words.includes('returning'))) {
+      this.#refuse(query.sql, 'its rows are needed');
+    }
+    const unknown = this.#unknown(query.sql);
+    const isSilent = !isRaw || words.some(isChange) || ANSWERLESS.test(words[0] ?? '');
+    const count = words.some(isChange) ? unknown : undefined;
+    return {
+      rows: isSilent ? [] : unknown as [],
+      insertId: count,
+      numAffectedRows: count,
+      numChangedRows: count,
+    };
+  }
+
+  /** A value that throws as soon as anyone looks at it. */
+  #unknown(sql: string): unknown {
+    const refuse = () => this.#refuse(sql, 'what it answers is used');
+    const unknown = new Proxy(function () {}, {
+      get: refuse,
+      has: refuse,
+      apply: refuse,
+      ownKeys: refuse,
+      getPrototypeOf: refuse,
+    });
+    this.#unknowns.set(unknown, sql);
+    return unknown;
+  }
+
+  #refuse(sql: string, reason: string): never {
+    throw new NotRecordableError(
+      sql,
+      `${reason}, and recorded DDL gets no answers; nothing was sent. Plan it ahead with ` +
+        `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease'`,
+      this.#options.details,
+    );
+  }
+}
+
+// Statements that answer nothing, so that an empty list of rows is the truth.
+const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex)$/;
+
+function isChange(word: string): boolean {
+  return /^(insert|update|delete|merge|replace)$/.test(word);
+}
+
+function kindOf(query: CompiledQuery): string {
+  return (query.query as { kind?: string }).kind ?? 'RawNode';
+}
+
+/** A statement without parameters, in the shape that every version of Kysely executes. */
+export function plain(sql: string, parameters: readonly unknown[] = []): CompiledQuery {
+  const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] };
+  const queryId = { queryId: crypto.randomUUID() };
+  return { sql, parameters, query, queryId } as CompiledQuery;
+}
