@@ -180,7 +180,12 @@ export class Attempt {
   }
 
   #lost(found: string): LeaseLostError {
-    return new LeaseLostError(this.#call.settings.leaseMs, found, this.#call.details);
+    const { settings: { leaseMs }, details } = this.#call;
+    return new LeaseLostError(
+      `this caller's claim was not renewed within ${leaseMs} ms and ${found}. Call again to wait ` +
+        `for the other caller; if one statement takes longer than this, raise 'leaseMs'`,
+      details,
+    );
   }
 
   /**
@@ -214,8 +219,11 @@ export class Attempt {
   }
 
   #aborted(error: unknown, found = 'a statement of it failed and the error was caught'): Error {
-    const cause = this.#lastFailure?.error ?? error;
-    return new TransactionAbortedError(found, { ...this.#call.details, cause });
+    return new TransactionAbortedError(
+      `the ddl returned, but its transaction cannot be committed: ${found}. Nothing was ` +
+        `installed. Let the error of a failed statement through, or avoid the failing statement`,
+      { ...this.#call.details, cause: this.#lastFailure?.error ?? error },
+    );
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
@@ -249,7 +257,12 @@ export class Attempt {
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;
     const error = isStalled
-      ? new DdlStalledError({ ...this.#call.details, cause: end.error })
+      ? new DdlStalledError(
+        `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
+          `the connection that its own transaction holds: use the instance that 'ddl' receives, ` +
+          `or strategy 'lease'. What it does on another instance from now on is not undone`,
+        { ...this.#call.details, cause: end.error },
+      )
       : end.error;
     this.#abandoned = { error };
     // The transaction must end, or the DDL would wait for its connection for ever.

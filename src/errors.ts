@@ -16,10 +16,10 @@ export type SchemaErrorCode =
 
 /** Where an error happened. */
 export interface SchemaErrorDetails {
-  /** The ledger table. */
-  readonly marker: string;
-  /** The version that was to be installed. */
-  readonly version: string;
+  /** The ledger table; absent where no database is involved, as in planning. */
+  readonly marker?: string;
+  /** The version that was to be installed; absent likewise. */
+  readonly version?: string;
   /** What caused it, where something did. */
   readonly cause?: unknown;
 }
@@ -39,27 +39,18 @@ export interface SchemaErrorDetails {
  */
 export class SchemaError extends Error {
   /** Tells the condition, the same in every release. */
-  readonly code: SchemaErrorCode;
-  /** The ledger table. */
-  readonly marker: string;
-  /** The version that was to be installed. */
-  readonly version: string;
+  declare readonly code: SchemaErrorCode;
+  /** The ledger table, where there is one. */
+  readonly marker: string | undefined;
+  /** The version that was to be installed, where there is one. */
+  readonly version: string | undefined;
 
-  /**
-   * Made by the library; callers only catch it.
-   *
-   * @param code The condition.
-   * @param problem What was found and what to do, after "Cannot bootstrap version … in …: ".
-   * @param details Marker, version and cause.
-   */
-  constructor(code: SchemaErrorCode, problem: string, details: SchemaErrorDetails) {
-    const { marker, version, cause } = details;
-    super(
-      `Cannot bootstrap version ${JSON.stringify(version)} in "${marker}": ${problem}`,
-      cause === undefined ? undefined : { cause },
-    );
-    this.name = new.target.name;
-    this.code = code;
+  /** Made by the library: `problem` says what was found and what to do. */
+  constructor(problem: string, { marker, version, cause }: SchemaErrorDetails) {
+    const action = marker === undefined
+      ? 'plan the schema'
+      : `bootstrap version ${JSON.stringify(version)} in "${marker}"`;
+    super(`Cannot ${action}: ${problem}`, cause === undefined ? undefined : { cause });
     this.marker = marker;
     this.version = version;
   }
@@ -81,26 +72,25 @@ export interface Holder {
  * there was one.
  */
 export class WaitTimeoutError extends SchemaError {
-  /** How long the caller was ready to wait, in milliseconds. */
-  readonly waitTimeoutMs: number;
+  static {
+    identify(this, 'WaitTimeoutError', 'WAIT_TIMEOUT');
+  }
   /** Who holds the claim, where the ledger shows it (inside a transaction it does not). */
   readonly holder: Holder | undefined;
 
-  /** Made by the library; callers only catch it. */
+  /** Made by the library after `waitTimeoutMs` milliseconds. */
   constructor(waitTimeoutMs: number, holder: Holder | undefined, details: SchemaErrorDetails) {
     const found = holder
-      ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, its lease runs ` +
-        `until ${holder.leaseUntil.toISOString()}`
+      ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
+        `runs until ${holder.leaseUntil.toISOString()}`
       : details.cause === undefined
       ? 'another caller is installing in a transaction, or the database did not answer'
       : `the database was busy: ${messageOf(details.cause)}`;
     super(
-      'WAIT_TIMEOUT',
       `not installed after waiting ${waitTimeoutMs} ms; ${found}. Call again, or raise ` +
         `'waitTimeoutMs' if the schema takes longer than this`,
       details,
     );
-    this.waitTimeoutMs = waitTimeoutMs;
     this.holder = holder;
   }
 }
@@ -111,28 +101,15 @@ export class WaitTimeoutError extends SchemaError {
  * it stood; whoever holds the claim now runs it from the start. Call again to wait for them.
  */
 export class LeaseLostError extends SchemaError {
-  /** Made by the library; callers only catch it. */
-  constructor(leaseMs: number, found: string, details: SchemaErrorDetails) {
-    super(
-      'LEASE_LOST',
-      `this caller's claim was not renewed within ${leaseMs} ms and ${found}. Call again to wait ` +
-        `for the other caller; if one statement takes longer than this, raise 'leaseMs'`,
-      details,
-    );
+  static {
+    identify(this, 'LeaseLostError', 'LEASE_LOST');
   }
 }
 
 /** The table named by `marker` belongs to another tool. It has not been touched. */
 export class ForeignTableError extends SchemaError {
-  /** Made by the library; callers only catch it. */
-  constructor(key: readonly string[], details: SchemaErrorDetails) {
-    const found = key.length ? `its primary key is "${key.join('", "')}"` : 'it has no primary key';
-    super(
-      'FOREIGN_TABLE',
-      `the table "${details.marker}" belongs to another tool: ${found}, where a ledger has "name". ` +
-        `It was left as it is. Choose another 'marker'`,
-      details,
-    );
+  static {
+    identify(this, 'ForeignTableError', 'FOREIGN_TABLE');
   }
 }
 
@@ -141,12 +118,15 @@ export class ForeignTableError extends SchemaError {
  * not been sent, and the unit is rolled back.
  */
 export class StatementRefusedError extends SchemaError {
-  /** The statement as it was refused, without its parameters. */
+  static {
+    identify(this, 'StatementRefusedError', 'STATEMENT_REFUSED');
+  }
+  /** The statement, without its parameters. */
   readonly sql: string;
 
-  /** Made by the library; callers only catch it. */
+  /** Made by the library: `reason` says why `sql` was refused. */
   constructor(sql: string, reason: string, details: SchemaErrorDetails) {
-    super('STATEMENT_REFUSED', `the statement "${shorten(sql)}" was not sent: ${reason}`, details);
+    super(`the statement "${shorten(sql)}" was not sent: ${reason}`, details);
     this.sql = sql;
   }
 }
@@ -157,14 +137,8 @@ export class StatementRefusedError extends SchemaError {
  * error that was caught is the `cause`, where it is known.
  */
 export class TransactionAbortedError extends SchemaError {
-  /** Made by the library; callers only catch it. */
-  constructor(found: string, details: SchemaErrorDetails) {
-    super(
-      'TRANSACTION_ABORTED',
-      `the ddl returned, but its transaction cannot be committed: ${found}. Nothing was ` +
-        `installed. Let the error of a failed statement through, or avoid the failing statement`,
-      details,
-    );
+  static {
+    identify(this, 'TransactionAbortedError', 'TRANSACTION_ABORTED');
   }
 }
 
@@ -175,29 +149,30 @@ export class TransactionAbortedError extends SchemaError {
  * are outside the library's control.
  */
 export class DdlStalledError extends SchemaError {
-  /** Made by the library; callers only catch it. */
-  constructor(details: SchemaErrorDetails) {
-    super(
-      'DDL_STALLED',
-      `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
-        `the connection that its own transaction holds: use the instance that 'ddl' receives, or ` +
-        `strategy 'lease'. What it does on another instance from now on is not undone`,
-      details,
-    );
+  static {
+    identify(this, 'DdlStalledError', 'DDL_STALLED');
   }
 }
 
 /** The DDL cannot be recorded, since it needs an answer from the database. Nothing was sent. */
 export class NotRecordableError extends SchemaError {
+  static {
+    identify(this, 'NotRecordableError', 'NOT_RECORDABLE');
+  }
   /** The statement that would have answered, without its parameters; undefined if there is none. */
   readonly sql: string | undefined;
 
-  /** Made by the library; callers only catch it. */
+  /** Made by the library: `reason` says why `sql` cannot be recorded. */
   constructor(sql: string | undefined, reason: string, details: SchemaErrorDetails) {
     const about = sql === undefined ? '' : `"${shorten(sql)}" cannot be recorded: `;
-    super('NOT_RECORDABLE', `${about}${reason}`, details);
+    super(`${about}${reason}`, details);
     this.sql = sql;
   }
+}
+
+// Names are spelled out, since bundlers rename classes.
+function identify(type: { prototype: SchemaError }, name: string, code: SchemaErrorCode): void {
+  Object.assign(type.prototype, { name, code });
 }
 
 function shorten(sql: string): string {

@@ -17,7 +17,14 @@ import { ForeignTableError } from './errors.ts';
 export async function modernizeLedger(call: Call): Promise<void> {
   const { rows } = await call.handle.executeQuery(call.ledger.columns());
   const key = rows.filter((row) => Boolean(Number(row.key))).map((row) => String(row.column));
-  if (key.length !== 1 || key[0] !== 'name') throw new ForeignTableError(key, call.details);
+  if (key.length !== 1 || key[0] !== 'name') {
+    const found = key.length ? `its primary key is "${key.join('", "')}"` : 'it has no primary key';
+    throw new ForeignTableError(
+      `the table belongs to another tool: ${found}, where a ledger has "name". It was left as it ` +
+        `is. Choose another 'marker'`,
+      call.details,
+    );
+  }
   for (const query of call.ledger.addColumns(rows.map((row) => String(row.column)))) {
     try {
       await call.handle.executeQuery(query);
