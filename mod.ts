@@ -55,6 +55,9 @@ export {
   TransactionAbortedError,
   WaitTimeoutError,
 } from './src/errors.ts';
+export { type PlanOptions, planSchema, type SchemaPlan } from './src/plan.ts';
+export type { PlannedStatement, SchemaPlanData } from './src/plan_data.ts';
+export type { EncodedValue } from './src/values.ts';
 export type { KyselyLike } from './src/kysely.ts';
 export type { BatchStatement } from './src/recorder.ts';
 export type { Dialect } from './src/sql_text.ts';

@@ -20,6 +20,8 @@ import type { Database, KyselyLike } from './kysely.ts';
 import { databaseOf, dialectOf } from './database.ts';
 import { Ledger, type LedgerRow } from './ledger.ts';
 import { modernizeLedger } from './old_ledger.ts';
+import { checkPlan } from './plan_data.ts';
+import type { Dialect } from './sql_text.ts';
 import { Patience } from './wait.ts';
 
 /** What a call came to. */
@@ -102,7 +104,10 @@ export async function bootstrap(
   settings: Settings,
   onDdlError: (error: unknown) => void = () => {},
 ): Promise<BootstrapResult> {
-  return await new Bootstrap(databaseOf(db), settings).run(onDdlError);
+  const database = databaseOf(db);
+  const dialect = settings.dialect ?? dialectOf(database);
+  if (settings.plan) await checkPlan(settings.plan, dialect, settings.schema);
+  return await new Bootstrap(database, dialect, settings).run(onDdlError);
 }
 
 class Bootstrap {
@@ -115,8 +120,7 @@ class Bootstrap {
   #lastContention: unknown;
   #lastDdlError: { readonly error: unknown } | undefined;
 
-  constructor(db: Database, settings: Settings) {
-    const dialect = settings.dialect ?? dialectOf(db);
+  constructor(db: Database, dialect: Dialect, settings: Settings) {
     const marker = dialect === 'postgres' ? settings.marker.toLowerCase() : settings.marker;
     if (settings.schema !== undefined && dialect !== 'postgres') {
       throw new RangeError(

@@ -5,7 +5,9 @@
  */
 
 import type { AtomicBatch } from './batch.ts';
-import type { KyselyLike } from './kysely.ts';
+import type { Handle, KyselyLike } from './kysely.ts';
+import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
+import { replay } from './recorder.ts';
 import type { Dialect } from './sql_text.ts';
 
 /** How the claim, the DDL and the finish are held together. */
@@ -54,8 +56,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    * is always a bound parameter, never part of the SQL text.
    */
   readonly version: string;
-  /** Creates the whole schema. See {@linkcode Ddl}. */
-  readonly ddl: Ddl<K>;
+  /** Creates the whole schema: a function, see {@linkcode Ddl}, or a plan made of one. */
+  readonly ddl: Ddl<K> | SchemaPlanData;
   /**
    * The ledger table: `[a-zA-Z_][a-zA-Z0-9_]*`, at most 63 characters. Folded to lower case on
    * Postgres, as release 1.0.0 wrote it unquoted.
@@ -133,6 +135,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
 export interface Settings {
   readonly version: string;
   readonly ddl: (db: unknown) => unknown;
+  /** The plan that `ddl` replays, if it was given as one. */
+  readonly plan: SchemaPlanData | undefined;
   readonly marker: string;
   readonly schema: string | undefined;
   readonly dialect: Dialect | undefined;
@@ -193,7 +197,7 @@ export function parseConfig(config: unknown, extraFields: readonly string[] = []
       isVersion,
       'be 1 to 255 characters without NUL or lone surrogates',
     ),
-    ddl: ddl(given),
+    ...ddlFields(given),
     marker: given.marker === undefined ? 'migrations' : text(
       given,
       'marker',
@@ -321,11 +325,14 @@ function choice<T extends string>(
   return value as T;
 }
 
-function ddl(given: Record<string, unknown>): Settings['ddl'] {
-  if (typeof given.ddl !== 'function') {
-    throw new TypeError(problem('ddl', 'be a function', given.ddl));
+function ddlFields(given: Record<string, unknown>): Pick<Settings, 'ddl' | 'plan'> {
+  const { ddl } = given;
+  if (typeof ddl === 'function') return { ddl: ddl as Settings['ddl'], plan: undefined };
+  const plan = ddl as SchemaPlanData | null | undefined;
+  if (typeof plan !== 'object' || !Array.isArray(plan?.statements)) {
+    throw new TypeError(problem('ddl', 'be a function or a plan', ddl));
   }
-  return given.ddl as Settings['ddl'];
+  return { ddl: (db) => replay(db as Handle, statementsOfPlan(plan)), plan };
 }
 
 function logger(given: Record<string, unknown>): Logger {

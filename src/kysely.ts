@@ -149,9 +149,9 @@ export function checkedInstance(db: Database, check: () => void): Database {
 
 /** What a nested `transaction()` of an instance made by {@linkcode instanceOn} does. */
 export interface NestedTransactions {
-  begin(): Promise<void>;
-  commit(): Promise<void>;
-  rollback(): Promise<void>;
+  begin(connection: Connection): Promise<void>;
+  commit(connection: Connection): Promise<void>;
+  rollback(connection: Connection): Promise<void>;
 }
 
 /**

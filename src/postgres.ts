@@ -8,6 +8,7 @@ import type { Call } from './call.ts';
 import { builderOf, compile, type Database, type Fluent, type Handle } from './kysely.ts';
 import { type Extra, quote } from './ledger.ts';
 import { type BatchStatement, plain } from './recorder.ts';
+import { quoted } from './values.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT_MS = 200;
@@ -62,7 +63,7 @@ export async function beginPolitely(call: Call, trx: Database): Promise<Session>
 
 /** Looks whether a schema is missing: "if not exists" needs the right to create one even so. */
 export async function isSchemaMissing(handle: Handle, schema: string): Promise<boolean> {
-  const sql = `select to_regnamespace(${literal(quote(schema))}) as found`;
+  const sql = `select to_regnamespace(${quoted(quote(schema))}) as found`;
   const { rows } = await handle.executeQuery(plain(sql));
   return !rows[0]?.found;
 }
@@ -79,12 +80,8 @@ export function batchPrologue(): BatchStatement[] {
 export function batchEpilogue(schema: string | undefined): BatchStatement[] {
   const restored = { sql: 'set local lock_timeout to default', parameters: [] };
   if (schema === undefined) return [restored];
-  const ahead = `${literal(`${quote(schema)}, `)} || current_setting('search_path')`;
+  const ahead = `${quoted(`${quote(schema)}, `)} || current_setting('search_path')`;
   return [restored, { sql: `select set_config('search_path', ${ahead}, true)`, parameters: [] }];
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */

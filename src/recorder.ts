@@ -10,6 +10,7 @@ import {
   type CompiledQuery,
   type Connection,
   type Database,
+  type Handle,
   instanceOn,
   type QueryResult,
 } from './kysely.ts';
@@ -59,6 +60,7 @@ class Recorder {
   readonly #options: RecordOptions;
   /** The answers nobody has, by the statement that would have given them. */
   readonly #unknowns = new WeakMap<object, string>();
+  readonly #shadows = new WeakMap<Connection, Connection>();
 
   constructor(options: RecordOptions) {
     this.#options = options;
@@ -67,9 +69,6 @@ class Recorder {
   instance(db: Database): Database {
     const { shadow } = this.#options;
     const starts: number[] = [];
-    const control = async (word: string) => {
-      if (shadow) await shadow.executeQuery(plain(word));
-    };
     return instanceOn(
       db,
       {
@@ -82,17 +81,17 @@ class Recorder {
             : consumer(this.#connection()),
       },
       {
-        begin: () => {
+        begin: async (connection) => {
           starts.push(this.statements.length);
-          return control('begin');
+          await this.#shadows.get(connection)?.executeQuery(plain('begin'));
         },
-        commit: () => {
+        commit: async (connection) => {
           starts.pop();
-          return control('commit');
+          await this.#shadows.get(connection)?.executeQuery(plain('commit'));
         },
-        rollback: () => {
+        rollback: async (connection) => {
           this.statements.length = starts.pop() ?? 0;
-          return control('rollback');
+          await this.#shadows.get(connection)?.executeQuery(plain('rollback'));
         },
       },
       () => shadow?.introspection ?? this.#refuse('an introspection', 'it reads the database'),
@@ -100,7 +99,7 @@ class Recorder {
   }
 
   #connection(shadow?: Connection): Connection {
-    return {
+    const connection: Connection = {
       executeQuery: async (query, ...rest) => {
         const statements = this.#read(query);
         const isRead = this.#isRead(query, statements);
@@ -111,6 +110,8 @@ class Recorder {
       },
       streamQuery: (query) => this.#refuse(query.sql, 'it streams rows'),
     };
+    if (shadow) this.#shadows.set(connection, shadow);
+    return connection;
   }
 
   #read(query: CompiledQuery): Statement[] {
@@ -202,7 +203,15 @@ function kindOf(query: CompiledQuery): string {
   return (query.query as { kind?: string }).kind ?? 'RawNode';
 }
 
-/** A statement without parameters, in the shape that every version of Kysely executes. */
+/** Runs recorded statements one by one. */
+export async function replay(
+  handle: Handle,
+  statements: readonly BatchStatement[],
+): Promise<void> {
+  for (const { sql, parameters } of statements) await handle.executeQuery(plain(sql, parameters));
+}
+
+/** A statement as text, in the shape that every version of Kysely executes. */
 export function plain(sql: string, parameters: readonly unknown[] = []): CompiledQuery {
   const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] };
   const queryId = { queryId: crypto.randomUUID() };

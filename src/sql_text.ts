@@ -10,7 +10,7 @@ export type Dialect = 'sqlite' | 'postgres';
 /** A piece of SQL text. */
 export interface Token {
   /** `quoted` is a quoted identifier, `symbol` any other single character. */
-  readonly kind: 'word' | 'quoted' | 'string' | 'comment' | 'space' | 'symbol';
+  readonly kind: 'word' | 'quoted' | 'string' | 'parameter' | 'comment' | 'space' | 'symbol';
   /** The piece as it is written. */
   readonly text: string;
 }
@@ -31,11 +31,13 @@ const RULES: Readonly<Record<Dialect, Rules>> = {
     ['quoted', IDENTIFIER],
     ['quoted', /`(?:[^`]|``)*(?:`|$)/y],
     ['quoted', /\[[^\]]*(?:\]|$)/y],
+    ['parameter', /\?\d*/y],
     ['word', WORD],
   ],
   postgres: [
     ['space', /\s+/y],
     ['comment', LINE_COMMENT],
+    ['parameter', /\$\d+/y],
     ['string', /[eE]'(?:[^'\\]|''|\\[^])*(?:'|$)/y],
     ['string', STRING],
     ['string', /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[^]*?(?:\$\1\$|$)/y],

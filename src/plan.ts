@@ -1,0 +1,138 @@
+/**
+ * Plans: DDL as data, for review, for other tools, and for Workers that ship the statements
+ * instead of the code that made them.
+ *
+ * @module
+ */
+
+import { problem } from './config.ts';
+import { databaseOf, dialectOf } from './database.ts';
+import type { Database, KyselyLike } from './kysely.ts';
+import { quote } from './ledger.ts';
+import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
+import { type BatchStatement, record } from './recorder.ts';
+import { type Dialect, statementsOf, tokens } from './sql_text.ts';
+import { encode, literal } from './values.ts';
+
+/** What {@linkcode planSchema} makes: plain JSON, but for one method. */
+export interface SchemaPlan extends SchemaPlanData {
+  /**
+   * The plan as a script that `wrangler d1 execute --file`, `sqlite3` and `psql` run as it is, with
+   * the parameters as literals. It does not write the ledger.
+   *
+   * @throws {TypeError} A parameter is of a type that has no safe literal.
+   */
+  toSQL(): string;
+}
+
+/** What {@linkcode planSchema} may be told. */
+export interface PlanOptions {
+  /** As in `BootstrapConfig`. */
+  readonly dialect?: Dialect;
+  /** As in `BootstrapConfig`. */
+  readonly schema?: string;
+  /**
+   * A throw-away, empty database of the same dialect that the DDL is run against, so that it may
+   * read as it goes: in-memory SQLite, or PGlite. It is left as the DDL makes it.
+   */
+  readonly shadow?: KyselyLike;
+}
+
+/**
+ * Records a DDL without sending anything to `db`, whose compiler and plugins write the SQL.
+ *
+ * The checksum is over the SQL text alone: not the parameters, since seeded ids and timestamps
+ * differ every time, and neither white space nor comments. A plan freezes what the DDL made up as
+ * it ran: random values, timestamps, and with a `shadow` whatever it read there.
+ *
+ * @example
+ * ```ts
+ * import type { Kysely } from 'kysely';
+ * import { planSchema } from '@arraypress/db-migrate';
+ *
+ * export async function script(db: Kysely<unknown>): Promise<string> {
+ *   const plan = await planSchema(db, async (db) => {
+ *     await db.schema.createTable('users').addColumn('id', 'integer').execute();
+ *   });
+ *   return plan.toSQL();
+ * }
+ * ```
+ *
+ * @param db The instance whose SQL is wanted; it needs no connection.
+ * @param ddl The DDL.
+ * @param options Dialect, schema and shadow.
+ * @returns The plan.
+ * @throws {NotRecordableError} The DDL needs an answer and there is no shadow, or it issued nothing.
+ * @throws {StatementRefusedError} A statement cannot be part of one unit.
+ * @throws {TypeError} `db` or `shadow` is not a Kysely instance, or they differ in their dialect.
+ */
+export async function planSchema<K extends KyselyLike>(
+  db: K,
+  ddl: (db: K) => unknown,
+  options: PlanOptions = {},
+): Promise<SchemaPlan> {
+  const own = databaseOf(db);
+  const dialect = options.dialect ?? dialectOf(own);
+  const schema = options.schema ?? null;
+  const shadow = options.shadow === undefined
+    ? undefined
+    : shadowOf(options.shadow, dialect, schema);
+  const placed = schema === null ? own : own.withSchema(schema);
+  const statements = await record(placed, ddl as (db: unknown) => unknown, {
+    dialect,
+    details: {},
+    ...(shadow && { shadow: await shadow }),
+  });
+  const planned = statements.map(({ sql, parameters }) => ({
+    sql,
+    parameters: parameters.map(encode),
+  }));
+  const checksum = await checksumOf(statements, dialect);
+  return withMethod({ dialect, schema, statements: planned, checksum });
+}
+
+async function shadowOf(
+  shadow: KyselyLike,
+  dialect: Dialect,
+  schema: string | null,
+): Promise<Database> {
+  const database = databaseOf(shadow);
+  const found = dialectOf(database);
+  if (found !== dialect) throw new TypeError(problem('shadow', `speak ${dialect}`, found));
+  if (schema !== null) {
+    const { schema: builder } = database as unknown as {
+      schema: { createSchema(name: string): { ifNotExists(): { execute(): Promise<void> } } };
+    };
+    await builder.createSchema(schema).ifNotExists().execute();
+  }
+  return database;
+}
+
+function withMethod(plan: SchemaPlanData): SchemaPlan {
+  const toSQL = () => {
+    const path = plan.schema === null ? [] : [
+      `create schema if not exists ${quote(plan.schema)}`,
+      `set search_path to ${quote(plan.schema)}, public`,
+    ];
+    const bodies = statementsOfPlan(plan).map((statement) => inline(statement, plan.dialect));
+    return [...path, ...bodies].map((sql) => `${sql};\n`).join('');
+  };
+  // Not enumerable, so that the plan itself is plain data.
+  return Object.defineProperty({ ...plan }, 'toSQL', { value: toSQL }) as SchemaPlan;
+}
+
+/** A statement with its parameters as literals, ending where a semicolon may follow. */
+function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
+  let next = 0;
+  let text = '';
+  let last = '';
+  for (const token of tokens(statementsOf(sql, dialect)[0]?.sql ?? sql, dialect)) {
+    last = token.kind;
+    if (token.kind !== 'parameter') text += token.text;
+    else {text += literal(
+        parameters[dialect === 'sqlite' ? next++ : Number(token.text.slice(1)) - 1],
+        dialect,
+      );}
+  }
+  return last === 'comment' ? `${text}\n` : text;
+}

@@ -1,0 +1,77 @@
+/**
+ * Plans as data: what comes back from JSON, and whether it is still what was planned.
+ *
+ * @module
+ */
+
+import type { BatchStatement } from './recorder.ts';
+import { type Dialect, tokens } from './sql_text.ts';
+import { decode, type EncodedValue } from './values.ts';
+
+/** A statement of a plan. */
+export interface PlannedStatement {
+  /** The text, with the placeholders of the dialect. */
+  readonly sql: string;
+  /** The values for the placeholders; those that JSON has no word for are spelled out. */
+  readonly parameters: readonly EncodedValue[];
+}
+
+/** A plan as it comes back from JSON; accepted wherever a `ddl` is. */
+export interface SchemaPlanData {
+  /** The dialect that the statements are written in. */
+  readonly dialect: Dialect;
+  /** The schema of Postgres that the statements are for; null if none was named. */
+  readonly schema: string | null;
+  /** The statements, in order. */
+  readonly statements: readonly PlannedStatement[];
+  /** SHA-256 over the text of the statements, in hexadecimal; see {@linkcode planSchema}. */
+  readonly checksum: string;
+}
+
+/** The statements of a plan, with their values decoded. */
+export function statementsOfPlan(plan: SchemaPlanData): BatchStatement[] {
+  return plan.statements.map(({ sql, parameters }) => ({
+    sql,
+    parameters: parameters.map(decode),
+  }));
+}
+
+/**
+ * Refuses a plan that is not for this database, or that was edited.
+ *
+ * @throws {TypeError} Dialect, schema or checksum is not as it should be.
+ */
+export async function checkPlan(
+  plan: SchemaPlanData,
+  dialect: Dialect,
+  schema: string | undefined,
+): Promise<void> {
+  const refuse = (rule: string, value: unknown) => {
+    throw new TypeError(
+      `Cannot bootstrap the schema as 'ddl' must be a plan ${rule}: current value is ${value}`,
+    );
+  };
+  if (plan.dialect !== dialect) refuse(`for ${dialect}`, plan.dialect);
+  if (plan.schema !== (schema ?? null)) refuse(`for schema ${schema ?? 'null'}`, plan.schema);
+  const checksum = await checksumOf(plan.statements, dialect);
+  if (plan.checksum !== checksum) refuse(`with checksum ${checksum}: make it anew`, plan.checksum);
+}
+
+/** SHA-256 over the text of statements, without white space, comments and parameters. */
+export async function checksumOf(
+  statements: readonly { readonly sql: string }[],
+  dialect: Dialect,
+): Promise<string> {
+  const text = statements.map(({ sql }) => normalize(sql, dialect)).join('\n');
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+// One token a line: what separates them does not matter, and what is inside a string does.
+function normalize(sql: string, dialect: Dialect): string {
+  const pieces: string[] = [];
+  for (const { kind, text } of tokens(sql, dialect)) {
+    if (kind !== 'space' && kind !== 'comment') pieces.push(text);
+  }
+  return JSON.stringify(pieces);
+}

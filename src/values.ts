@@ -1,0 +1,89 @@
+/**
+ * Bound values outside a driver: in JSON, and in SQL text.
+ *
+ * @module
+ */
+
+import type { Dialect } from './sql_text.ts';
+
+/** A value in JSON. What JSON has no word for is an object that names its type. */
+export type EncodedValue =
+  | null
+  | boolean
+  | number
+  | string
+  | { readonly type: 'bigint' | 'bytes' | 'date'; readonly value: string }
+  | { readonly type: 'json'; readonly value: unknown };
+
+/**
+ * Encodes a bound value.
+ *
+ * @throws {TypeError} It has no form in JSON that comes back the same.
+ */
+export function encode(value: unknown): EncodedValue {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (typeof value === 'bigint') return { type: 'bigint', value: String(value) };
+  if (value instanceof Date) return { type: 'date', value: value.toISOString() };
+  if (value instanceof ArrayBuffer) return encode(new Uint8Array(value));
+  if (value instanceof Uint8Array) return { type: 'bytes', value: hexOf(value) };
+  if (typeof value === 'object' && isPlain(value)) return { type: 'json', value };
+  throw new TypeError(`Cannot plan the schema as a parameter is ${nameOf(value)}: not plain data`);
+}
+
+/** Decodes what {@linkcode encode} made. */
+export function decode(value: EncodedValue): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value.type === 'bigint') return BigInt(value.value);
+  if (value.type === 'date') return new Date(value.value);
+  if (value.type === 'json') return value.value;
+  const pairs = value.value.match(/../g) ?? [];
+  return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
+}
+
+/**
+ * A bound value as SQL text.
+ *
+ * @throws {TypeError} Its type has no literal that is safe in this dialect.
+ */
+export function literal(value: unknown, dialect: Dialect): string {
+  const isPostgres = dialect === 'postgres';
+  if (value === null) return 'null';
+  if (typeof value === 'boolean') return isPostgres ? String(value) : value ? '1' : '0';
+  // In parentheses, since a minus before a minus begins a comment.
+  if (typeof value === 'number' || typeof value === 'bigint') {
+    return value < 0 ? `(${value})` : `${value}`;
+  }
+  if (typeof value === 'string' && !value.includes('\0')) return quoted(value);
+  if (value instanceof Uint8Array) {
+    return isPostgres ? `'\\x${hexOf(value)}'::bytea` : `x'${hexOf(value)}'`;
+  }
+  if (value instanceof Date && isPostgres) return `'${value.toISOString()}'::timestamptz`;
+  throw new TypeError(`Cannot write the plan as SQL as a parameter is ${nameOf(value)}`);
+}
+
+/** A string literal of either dialect. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function isPlain(value: object): boolean {
+  try {
+    return JSON.stringify(JSON.parse(JSON.stringify(value))) === JSON.stringify(value) &&
+      !('toJSON' in value);
+  } catch {
+    return false;
+  }
+}
+
+function nameOf(value: unknown): string {
+  if (typeof value === 'string') return 'a string with NUL';
+  if (typeof value === 'number') return 'not a finite number';
+  return typeof value === 'object' && value !== null
+    ? `of type ${value.constructor?.name ?? 'object'}`
+    : `of type ${typeof value}`;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
