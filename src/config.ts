@@ -131,43 +131,75 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   readonly signal?: AbortSignal;
 }
 
-/** A configuration with every default filled in. */
-export interface Settings {
-  readonly version: string;
-  readonly ddl: (db: unknown) => unknown;
-  /** The plan that `ddl` replays, if it was given as one. */
-  readonly plan: SchemaPlanData | undefined;
-  readonly marker: string;
-  readonly schema: string | undefined;
-  readonly dialect: Dialect | undefined;
-  readonly logger: Logger;
-  readonly batch: AtomicBatch | undefined;
-  readonly assumeFresh: boolean;
-  readonly strategy: Strategy | 'auto';
-  readonly waitTimeoutMs: number;
-  readonly leaseMs: number;
-  readonly onContention: 'wait' | 'return';
-  readonly signal: AbortSignal | undefined;
-}
+type Optional = 'schema' | 'dialect' | 'batch' | 'signal';
 
-const FIELDS = new Set([
-  'version',
-  'ddl',
-  'marker',
-  'schema',
-  'dialect',
-  'logger',
-  'batch',
-  'assumeFresh',
-  'strategy',
-  'waitTimeoutMs',
-  'leaseMs',
-  'onContention',
-  'signal',
-]);
+/** A configuration with every default filled in. */
+export type Settings =
+  & Required<Omit<BootstrapConfig, 'ddl' | Optional>>
+  & Pick<BootstrapConfig, Optional>
+  & {
+    readonly ddl: (db: unknown) => unknown;
+    /** The plan that `ddl` replays, if it was given as one. */
+    readonly plan: SchemaPlanData | undefined;
+  };
+
+/** What a field must be: its type, what else must hold, and both in words. */
+interface Rule {
+  readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function';
+  readonly holds?: (value: never) => boolean;
+  readonly words: string;
+}
 
 // The longest delay that timers of every runtime keep.
 const LONGEST_MS = 2_147_483_647;
+
+// A lone surrogate is not text: every engine would store the same replacement character for it.
+const UNSTORABLE = /[\0\p{Surrogate}]/u;
+
+const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
+  version: {
+    type: 'string',
+    holds: (value: string) => /^[^]{1,255}$/.test(value) && !UNSTORABLE.test(value),
+    words: 'be a string of 1 to 255 characters without NUL or lone surrogates',
+  },
+  ddl: { type: 'function', words: 'be a function or a plan' },
+  marker: {
+    type: 'string',
+    holds: (value: string) => /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value) && !/\s/.test(value),
+    words: 'be a string that matches [a-zA-Z_][a-zA-Z0-9_]* and has at most 63 characters',
+  },
+  schema: {
+    type: 'string',
+    holds: (value: string) =>
+      /^[^]{1,63}$/.test(value) && new TextEncoder().encode(value).length <= 63 &&
+      !UNSTORABLE.test(value),
+    words: 'be a string of 1 to 63 bytes without NUL or lone surrogates',
+  },
+  dialect: oneOf('sqlite', 'postgres'),
+  logger: {
+    type: 'object',
+    holds: ({ log, error }: Partial<Record<'log' | 'error', unknown>>) =>
+      [log, error].every((part) => part === undefined || typeof part === 'function'),
+    words: "be an object whose 'log' and 'error' are functions, if it has them",
+  },
+  batch: {
+    type: 'object',
+    holds: ({ database, execute }: Partial<AtomicBatch>) =>
+      (typeof database === 'object' || typeof database === 'function') &&
+      typeof execute === 'function',
+    words: "be an object with 'database' and 'execute', as d1Batch() makes one",
+  },
+  assumeFresh: { type: 'boolean', words: 'be a boolean' },
+  strategy: oneOf('auto', 'batch', 'transaction', 'lease'),
+  waitTimeoutMs: duration(1),
+  leaseMs: duration(1),
+  onContention: oneOf('wait', 'return'),
+  signal: {
+    type: 'object',
+    holds: (value: object) => value instanceof AbortSignal,
+    words: 'be an AbortSignal',
+  },
+};
 
 /**
  * Checks a configuration and fills in its defaults.
@@ -175,174 +207,100 @@ const LONGEST_MS = 2_147_483_647;
  * @throws {TypeError} A field is missing, unknown or of the wrong type.
  * @throws {RangeError} A field is of the right type and out of range.
  */
-export function parseConfig(config: unknown, extraFields: readonly string[] = []): Settings {
-  if (typeof config !== 'object' || config === null) {
-    throw new TypeError(problem('config', 'be an object', config));
+export function parseConfig(config: unknown): Settings {
+  const given = checkFields('config', config, RULES) as Partial<BootstrapConfig>;
+  if (given.version === undefined) {
+    throw new TypeError(problem('version', RULES.version, undefined));
   }
-  for (const field of Object.keys(config)) {
-    if (!FIELDS.has(field) && !extraFields.includes(field)) {
-      throw new TypeError(`Cannot bootstrap the schema as '${field}' is not a field of the config`);
-    }
-  }
-  const given = config as Record<string, unknown>;
-  const waitTimeoutMs = milliseconds(given, 'waitTimeoutMs', 30_000);
-  const leaseMs = milliseconds(given, 'leaseMs', Math.min(10_000, waitTimeoutMs / 2));
+  const waitTimeoutMs = given.waitTimeoutMs ?? 30_000;
+  const leaseMs = given.leaseMs ?? Math.min(10_000, waitTimeoutMs / 2);
   if (leaseMs >= waitTimeoutMs) {
-    throw new RangeError(problem('leaseMs', `be below waitTimeoutMs (${waitTimeoutMs})`, leaseMs));
+    const words = `be below 'waitTimeoutMs', which is ${waitTimeoutMs}`;
+    throw new RangeError(problem('leaseMs', { words }, leaseMs));
+  }
+  const { ddl } = given;
+  const plan = typeof ddl === 'object' ? ddl : undefined;
+  if (!ddl || (plan && !Array.isArray(plan.statements))) {
+    throw new TypeError(problem('ddl', RULES.ddl, ddl));
   }
   return {
-    version: text(
-      given,
-      'version',
-      isVersion,
-      'be 1 to 255 characters without NUL or lone surrogates',
-    ),
-    ...ddlFields(given),
-    marker: given.marker === undefined ? 'migrations' : text(
-      given,
-      'marker',
-      isMarker,
-      'match [a-zA-Z_][a-zA-Z0-9_]* and have at most 63 characters',
-    ),
-    schema: given.schema === undefined
-      ? undefined
-      : text(given, 'schema', isSchema, 'be 1 to 63 bytes without NUL or lone surrogates'),
-    dialect: given.dialect === undefined
-      ? undefined
-      : choice(given, 'dialect', ['sqlite', 'postgres'] as const),
-    logger: logger(given),
-    ...batchFields(given),
-    strategy: choice(given, 'strategy', ['auto', 'batch', 'transaction', 'lease'] as const),
+    marker: 'migrations',
+    logger: {},
+    strategy: 'auto',
+    assumeFresh: false,
+    onContention: 'wait',
+    ...given,
+    version: given.version,
     waitTimeoutMs,
     leaseMs,
-    onContention: choice(given, 'onContention', ['wait', 'return'] as const),
-    signal: signalOf(given),
+    ddl: plan
+      ? (db) => replay(db as Handle, statementsOfPlan(plan))
+      : ddl as unknown as Settings['ddl'],
+    plan,
   };
 }
 
-function batchFields(
-  given: Record<string, unknown>,
-): Pick<Settings, 'batch' | 'assumeFresh'> {
-  const batch = batchOf(given);
-  const assumeFresh = given.assumeFresh ?? false;
-  if (typeof assumeFresh !== 'boolean') {
-    throw new TypeError(problem('assumeFresh', 'be a boolean', assumeFresh));
+/**
+ * Checks each field of an object by its rule; leaves out what is undefined.
+ *
+ * @throws {TypeError} It is not an object, or a field is unknown or of the wrong type.
+ * @throws {RangeError} A field is of the right type and out of range.
+ */
+export function checkFields(
+  name: string,
+  value: unknown,
+  rules: Readonly<Record<string, Rule>>,
+): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(problem(name, { words: 'be an object' }, value));
   }
-  return { batch, assumeFresh };
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  for (const [field, given] of fields) {
+    const rule = Object.hasOwn(rules, field) ? rules[field] : undefined;
+    if (!rule) {
+      throw new TypeError(`Cannot bootstrap the schema as '${name}' has no field '${field}'`);
+    }
+    const isPlan = field === 'ddl' && typeof given === 'object';
+    if (given === null || (typeof given !== rule.type && !isPlan)) {
+      throw new TypeError(problem(field, rule, given));
+    }
+    if (rule.holds?.(given as never) === false) {
+      const Problem = rule.type === 'object' ? TypeError : RangeError;
+      throw new Problem(problem(field, rule, given));
+    }
+  }
+  return Object.fromEntries(fields);
 }
 
-/** Checks an optional batch. */
-export function batchOf(given: Record<string, unknown>): AtomicBatch | undefined {
-  const batch = given.batch as Partial<AtomicBatch> | undefined;
-  if (batch === undefined) return undefined;
-  const isObject = typeof batch?.database === 'object' || typeof batch?.database === 'function';
-  if (!isObject || typeof batch.execute !== 'function') {
-    throw new TypeError(problem('batch', "have 'database' and 'execute', as d1Batch() has", batch));
-  }
-  return batch as AtomicBatch;
-}
+/** The rules for fields that {@linkcode checkFields} is given elsewhere. */
+export const { signal: signalRule, batch: batchRule } = RULES;
 
-/** Checks one duration. */
-export function milliseconds(
-  given: Record<string, unknown>,
-  field: string,
-  fallback: number,
-  least = 1,
-): number {
-  const value = given[field] ?? fallback;
-  if (typeof value !== 'number') throw new TypeError(problem(field, 'be a number', value));
-  if (!(value >= least && value <= LONGEST_MS)) {
-    throw new RangeError(
-      problem(field, `be a number of milliseconds from ${least} to ${LONGEST_MS}`, value),
-    );
-  }
-  return value;
-}
-
-/** Checks an optional signal. */
-export function signalOf(given: Record<string, unknown>): AbortSignal | undefined {
-  const value = given.signal;
-  if (value !== undefined && !(value instanceof AbortSignal)) {
-    throw new TypeError(problem('signal', 'be an AbortSignal', value));
-  }
-  return value;
+/** The rule of a duration in milliseconds. */
+export function duration(least: number): Rule {
+  return {
+    type: 'number',
+    holds: (value: number) => value >= least && value <= LONGEST_MS,
+    words: `be a number of milliseconds from ${least} to ${LONGEST_MS}`,
+  };
 }
 
 /** The one grammar of every message about bad input. */
-export function problem(field: string, rule: string, value: unknown): string {
-  return `Cannot bootstrap the schema as '${field}' must ${rule}: current value is ${show(value)}`;
+export function problem(field: string, rule: Pick<Rule, 'words'>, value: unknown): string {
+  return `Cannot bootstrap the schema as '${field}' must ${rule.words}: ` +
+    `current value is ${show(value)}`;
+}
+
+function oneOf(...choices: string[]): Rule {
+  return {
+    type: 'string',
+    holds: (value: string) => choices.includes(value),
+    words: `be one of ${choices.join(', ')}`,
+  };
 }
 
 function show(value: unknown): string {
-  const shown = typeof value === 'string'
-    ? JSON.stringify(value)
-    : typeof value === 'function'
-    ? 'a function'
-    : typeof value === 'object' && value !== null
-    ? 'an object'
-    : String(value);
-  return shown.length > 80 ? `${shown.slice(0, 79)}… (${String(value).length} characters)` : shown;
-}
-
-// A lone surrogate is not text: every engine would store the same replacement character for it.
-const UNSTORABLE = /[\0\p{Surrogate}]/u;
-
-function isVersion(value: string): boolean {
-  return value.length >= 1 && value.length <= 255 && !UNSTORABLE.test(value);
-}
-
-function isMarker(value: string): boolean {
-  return /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value) && !value.includes('\n');
-}
-
-function isSchema(value: string): boolean {
-  const bytes = new TextEncoder().encode(value).length;
-  return bytes >= 1 && bytes <= 63 && !UNSTORABLE.test(value);
-}
-
-function text(
-  given: Record<string, unknown>,
-  field: string,
-  isValid: (value: string) => boolean,
-  rule: string,
-): string {
-  const value = given[field];
-  if (typeof value !== 'string') throw new TypeError(problem(field, 'be a string', value));
-  if (!isValid(value)) throw new RangeError(problem(field, rule, value));
-  return value;
-}
-
-function choice<T extends string>(
-  given: Record<string, unknown>,
-  field: string,
-  choices: readonly [T, ...T[]],
-): T {
-  const value = given[field] ?? choices[0];
-  if (typeof value !== 'string') throw new TypeError(problem(field, 'be a string', value));
-  if (!(choices as readonly string[]).includes(value)) {
-    throw new RangeError(problem(field, `be one of ${choices.join(', ')}`, value));
-  }
-  return value as T;
-}
-
-function ddlFields(given: Record<string, unknown>): Pick<Settings, 'ddl' | 'plan'> {
-  const { ddl } = given;
-  if (typeof ddl === 'function') return { ddl: ddl as Settings['ddl'], plan: undefined };
-  const plan = ddl as SchemaPlanData | null | undefined;
-  if (typeof plan !== 'object' || !Array.isArray(plan?.statements)) {
-    throw new TypeError(problem('ddl', 'be a function or a plan', ddl));
-  }
-  return { ddl: (db) => replay(db as Handle, statementsOfPlan(plan)), plan };
-}
-
-function logger(given: Record<string, unknown>): Logger {
-  const value = given.logger ?? {};
-  if (typeof value !== 'object') throw new TypeError(problem('logger', 'be an object', value));
-  for (const method of ['log', 'error'] as const) {
-    const part = (value as Logger)[method];
-    if (part !== undefined && typeof part !== 'function') {
-      throw new TypeError(problem(`logger.${method}`, 'be a function', part));
-    }
-  }
-  return value as Logger;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return shown.length > 80 ? `${shown.slice(0, 79)}… (${shown.length} characters)` : shown;
 }

@@ -7,12 +7,12 @@
 import { bootstrap, type BootstrapResult } from './bootstrap.ts';
 import type { AtomicBatch } from './batch.ts';
 import {
-  batchOf,
+  batchRule,
   type BootstrapConfig,
-  milliseconds,
+  checkFields,
+  duration,
   parseConfig,
-  problem,
-  signalOf,
+  signalRule,
 } from './config.ts';
 import type { KyselyLike } from './kysely.ts';
 
@@ -97,8 +97,9 @@ interface Memory {
 export function createBootstrap<K extends KyselyLike>(
   config: CreateBootstrapConfig<K>,
 ): EnsureSchema<K> {
-  const settings = parseConfig(config, ['failureCooldownMs']);
-  const cooldownMs = milliseconds({ ...config }, 'failureCooldownMs', 1_000, 0);
+  const { failureCooldownMs: cooldownMs = 1_000, ...rest } = config ?? {};
+  checkFields('config', { failureCooldownMs: cooldownMs }, { failureCooldownMs: duration(0) });
+  const settings = parseConfig(rest);
   let objects = new WeakMap<object, Memory>();
   const others = new Map<unknown, Memory>();
 
@@ -119,15 +120,10 @@ export function createBootstrap<K extends KyselyLike>(
   }
 
   async function install(db: K, key: unknown, options: EnsureOptions): Promise<BootstrapResult> {
-    for (const field of Object.keys(options)) {
-      if (field !== 'signal' && field !== 'batch' && field !== 'key') {
-        throw new TypeError(problem('options', "hold 'signal', 'batch' and 'key' only", field));
-      }
-    }
-    const signal = signalOf({ ...options }) ?? settings.signal;
-    const batch = batchOf({ ...options }) ?? settings.batch;
+    const { key: _, ...fields } = options;
+    const given = checkFields('options', fields, { signal: signalRule, batch: batchRule });
     const memory = memoryFor(key);
-    const result = await bootstrap(db, { ...settings, signal, batch }, (error) => {
+    const result = await bootstrap(db, { ...settings, ...given }, (error) => {
       memory.set(key, { failure: { error, until: performance.now() + cooldownMs } });
     });
     if (result.outcome !== 'pending') memory.set(key, { installed: remembered(result) });

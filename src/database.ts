@@ -16,7 +16,7 @@ import type { Dialect } from './sql_text.ts';
 export function databaseOf(db: unknown): Database {
   const candidate = db as Partial<Database> | null | undefined;
   if (typeof candidate?.getExecutor !== 'function' || typeof candidate.transaction !== 'function') {
-    throw new TypeError(problem('db', 'be a Kysely instance', db));
+    throw new TypeError(problem('db', { words: 'be a Kysely instance' }, db));
   }
   if (candidate.isTransaction) {
     throw new TypeError(

@@ -98,7 +98,9 @@ async function shadowOf(
 ): Promise<Database> {
   const database = databaseOf(shadow);
   const found = dialectOf(database);
-  if (found !== dialect) throw new TypeError(problem('shadow', `speak ${dialect}`, found));
+  if (found !== dialect) {
+    throw new TypeError(problem('shadow', { words: `speak ${dialect}` }, found));
+  }
   if (schema !== null) {
     const { schema: builder } = database as unknown as {
       schema: { createSchema(name: string): { ifNotExists(): { execute(): Promise<void> } } };
