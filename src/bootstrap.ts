@@ -19,7 +19,7 @@ import { messageOf, WaitTimeoutError } from './errors.ts';
 import type { Database, KyselyLike } from './kysely.ts';
 import { databaseOf, dialectOf } from './database.ts';
 import { Ledger, type LedgerRow } from './ledger.ts';
-import { modernizeLedger } from './old_ledger.ts';
+import { checkLedger, modernizeLedger } from './old_ledger.ts';
 import { checkPlan } from './plan_data.ts';
 import type { Dialect } from './sql_text.ts';
 import { Patience } from './wait.ts';
@@ -182,6 +182,7 @@ class Bootstrap {
     try {
       const row = await readRow(this.#call);
       this.#isLedgerMissing = false;
+      if (row?.isUnfamiliar) await checkLedger(this.#call);
       return row;
     } catch (error) {
       if (!isMissingTable(error)) throw error;

@@ -30,6 +30,8 @@ export interface LedgerRow {
   readonly leaseUntil?: number;
   /** True if a claim has run out by the database's clock. */
   readonly expired: boolean;
+  /** True for a row that neither this release nor 1.0.0 has written like this. */
+  readonly isUnfamiliar?: boolean;
 }
 
 /** A column beside `name`: added to a ledger of release 1.0.0, which does not have it. */
@@ -255,8 +257,10 @@ export function rowOf(
   if (!row) return undefined;
   const leaseUntil = milliseconds(row.lease);
   const installed = row.state === null || row.state === undefined || row.state === 'installed';
+  const isOld = !('state' in row);
   return {
     name,
+    isUnfamiliar: isOld && Object.keys(row).some((key) => key !== 'name' && key !== 'clock'),
     installed,
     ...(typeof row.owner === 'string' && { owner: row.owner }),
     ...(row.since !== null && row.since !== undefined && { since: Number(row.since) }),

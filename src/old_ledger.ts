@@ -9,12 +9,12 @@ import { contentionOf } from './contention.ts';
 import { ForeignTableError } from './errors.ts';
 
 /**
- * Looks at the table. Adds the columns that a ledger of release 1.0.0 lacks; a column that a racing
- * caller has added meanwhile is as good.
+ * Looks at the table's columns.
  *
+ * @returns Their names.
  * @throws {ForeignTableError} The table's primary key is not `name`.
  */
-export async function modernizeLedger(call: Call): Promise<void> {
+export async function checkLedger(call: Call): Promise<string[]> {
   const { rows } = await call.handle.executeQuery(call.ledger.columns());
   const key = rows.filter((row) => Boolean(Number(row.key))).map((row) => String(row.column));
   if (key.length !== 1 || key[0] !== 'name') {
@@ -25,7 +25,17 @@ export async function modernizeLedger(call: Call): Promise<void> {
       call.details,
     );
   }
-  for (const query of call.ledger.addColumns(rows.map((row) => String(row.column)))) {
+  return rows.map((row) => String(row.column));
+}
+
+/**
+ * Adds the columns that a ledger of release 1.0.0 lacks. One that a racing caller has added
+ * meanwhile is as good.
+ *
+ * @throws {ForeignTableError} The table's primary key is not `name`.
+ */
+export async function modernizeLedger(call: Call): Promise<void> {
+  for (const query of call.ledger.addColumns(await checkLedger(call))) {
     try {
       await call.handle.executeQuery(query);
     } catch (error) {
