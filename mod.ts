@@ -35,7 +35,7 @@ export {
   type PostgresPoolLike,
 } from './src/batch.ts';
 export { type BootstrapResult, bootstrapSchema } from './src/bootstrap.ts';
-export type { BootstrapConfig, Ddl, Logger, Strategy } from './src/config.ts';
+export type { BootstrapConfig, Ddl, Logger, Strategy, UpgradeStep } from './src/config.ts';
 export {
   createBootstrap,
   type CreateBootstrapConfig,
@@ -44,10 +44,13 @@ export {
 } from './src/create_bootstrap.ts';
 export {
   DdlStalledError,
+  DriftError,
   ForeignTableError,
   type Holder,
   LeaseLostError,
+  NewerSchemaError,
   NotRecordableError,
+  NoUpgradePathError,
   SchemaError,
   type SchemaErrorCode,
   type SchemaErrorDetails,

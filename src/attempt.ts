@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Call, readRow } from './call.ts';
+import { type Call, readRows } from './call.ts';
 import { contentionOf, isAbortedTransaction, isMissingTable } from './contention.ts';
 import {
   DdlStalledError,
@@ -13,10 +13,12 @@ import {
   TransactionAbortedError,
 } from './errors.ts';
 import { checkedInstance, type Database, gatedTransaction } from './kysely.ts';
-import type { LedgerRow } from './ledger.ts';
+import type { Checksums, LedgerRow } from './ledger.ts';
+import { checksumOf } from './plan_data.ts';
 import { beginPolitely, isSchemaMissing } from './postgres.ts';
 import { refusalInUnit } from './sql_text.ts';
 import { Backoff, sleep } from './wait.ts';
+import { type Work, workFor } from './work.ts';
 
 type Phase = 'claim' | 'ddl' | 'finish' | 'over';
 
@@ -31,12 +33,14 @@ export class Attempt {
 
   readonly #call: Call;
   readonly #isTransaction: boolean;
+  readonly #work: Work;
+  readonly #names: readonly string[];
+  readonly #texts: { sql: string }[] = [];
   #phase: Phase = 'claim';
   #finishingSince = 0;
   #renewedAt = 0;
   #isClaimSent = false;
   #isLost = false;
-  #statements = 0;
   #inFlight = 0;
   #renewal: Promise<void> | undefined;
   #lastFailure: { error: unknown } | undefined;
@@ -44,18 +48,17 @@ export class Attempt {
   #giveUp!: (error: unknown) => void;
   readonly #givenUp = new Promise<never>((_, reject) => this.#giveUp = reject);
 
-  constructor(call: Call, strategy: 'transaction' | 'lease') {
+  constructor(call: Call, strategy: 'transaction' | 'lease', work: Work) {
     this.#call = call;
+    this.#work = work;
+    this.#names = work.entries.map(({ name }) => name);
     this.#isTransaction = strategy === 'transaction';
     this.#givenUp.catch(() => {});
     call.owners.add(this.owner);
   }
 
-  /**
-   * Runs the try. Resolves with the row that it read last: installed by this owner, or whatever
-   * another caller has there. `isLedgerMissing` is what the probe found.
-   */
-  async run(isLedgerMissing: boolean): Promise<LedgerRow | undefined> {
+  /** Runs the try. Resolves with the rows that it read last: its own, or another caller's. */
+  async run(isLedgerMissing: boolean): Promise<LedgerRow[]> {
     const unit = this.#isTransaction
       ? this.#inTransaction((trx) => this.#steps(trx, isLedgerMissing))
       : this.#steps(this.#call.db, isLedgerMissing);
@@ -66,14 +69,14 @@ export class Attempt {
     );
   }
 
-  async #steps(handle: Database, isLedgerMissing: boolean): Promise<LedgerRow | undefined> {
-    const { ledger, patience, dialect, settings: { version, schema, leaseMs } } = this.#call;
+  async #steps(handle: Database, isLedgerMissing: boolean): Promise<LedgerRow[]> {
+    const { ledger, patience, dialect, settings: { schema, leaseMs } } = this.#call;
     this.begun = true;
     patience.check();
     const session = dialect === 'postgres' && this.#isTransaction
       ? await beginPolitely(this.#call, handle)
       : undefined;
-    if (session?.isLocked === false) return undefined;
+    if (session?.isLocked === false) return [];
     if (isLedgerMissing) {
       if (schema !== undefined && await isSchemaMissing(handle, schema)) {
         await handle.executeQuery(ledger.createSchema(schema));
@@ -83,22 +86,43 @@ export class Attempt {
 
     this.#renewedAt = performance.now();
     this.#isClaimSent = true;
-    await handle.executeQuery(ledger.claim(version, this.owner, leaseMs));
-    let row = await readRow(this.#call, handle, session?.restore);
-    if (row?.expired) {
+    await handle.executeQuery(ledger.claim(this.#work.entries, this.owner, leaseMs));
+    let rows = await readRows(this.#call, handle, session?.restore);
+    if (rows.some((row) => row.expired)) {
       this.#renewedAt = performance.now();
-      await handle.executeQuery(ledger.takeOver(version, this.owner, leaseMs));
-      row = await readRow(this.#call, handle);
+      await handle.executeQuery(ledger.takeOver(this.#names, this.owner, leaseMs));
+      rows = await readRows(this.#call, handle);
     }
-    if (row?.owner !== this.owner) return row;
+    if (!this.#hasAll(rows, false) || !this.#isStillRight(rows)) {
+      // Part of a line is no claim, and must not be left to others as one.
+      if (rows.some((row) => row.owner === this.owner)) {
+        await handle.executeQuery(ledger.release(this.#names, this.owner));
+      }
+      return rows;
+    }
 
     patience.check();
     await this.#runDdl(handle);
     return await this.#finish(handle);
   }
 
+  #hasAll(rows: readonly LedgerRow[], installed: boolean): boolean {
+    return this.#names.every((name) =>
+      rows.some((row) =>
+        row.name === name && row.owner === this.owner && row.installed === installed
+      )
+    );
+  }
+
+  /** Whether the steps that were chosen are still the right ones, now that nothing can change. */
+  #isStillRight(rows: readonly LedgerRow[]): boolean {
+    const others = rows.filter((row) => row.owner !== this.owner);
+    const { settings, details } = this.#call;
+    return workFor(settings, others, details).from === this.#work.from;
+  }
+
   async #runDdl(handle: Database): Promise<void> {
-    const { ddl, leaseMs } = this.#call.settings;
+    const { leaseMs } = this.#call.settings;
     const instance = this.#isTransaction
       ? gatedTransaction(handle, {
         enter: (sql) => this.#enter(sql),
@@ -107,7 +131,7 @@ export class Attempt {
       : checkedInstance(handle, () => this.#checkLease());
     const run = async () => {
       try {
-        await ddl(instance);
+        await this.#work.ddl(instance);
       } catch (error) {
         this.ddlError = { error };
         throw error;
@@ -140,7 +164,7 @@ export class Attempt {
     await this.#renewal;
     if (this.#abandoned) throw this.#abandoned.error;
     this.#throwIfLost();
-    this.#statements++;
+    this.#texts.push({ sql });
     this.#inFlight++;
   }
 
@@ -156,12 +180,11 @@ export class Attempt {
    */
   #renew(handle: Database): void {
     if (this.#renewal || this.#phase !== 'ddl' || this.#inFlight > 0 || this.#isLost) return;
-    const { ledger, settings: { version, leaseMs } } = this.#call;
+    const { ledger, settings: { leaseMs } } = this.#call;
     const sentAt = performance.now();
     const renewal = async () => {
-      await handle.executeQuery(ledger.renew(version, this.owner, leaseMs));
-      const row = await readRow(this.#call, handle);
-      if (row?.owner === this.owner && !row.installed) this.#renewedAt = sentAt;
+      await handle.executeQuery(ledger.renew(this.#names, this.owner, leaseMs));
+      if (this.#hasAll(await readRows(this.#call, handle), false)) this.#renewedAt = sentAt;
       else this.#isLost = true;
     };
     this.#renewal = renewal()
@@ -192,15 +215,16 @@ export class Attempt {
    * Finishes the claim and reads the proof. Under a lease the DDL's effects are there already, so a
    * busy database or a lost answer leads to another look, never to another run of the DDL.
    */
-  async #finish(handle: Database): Promise<LedgerRow> {
-    const { ledger, settings: { version, leaseMs } } = this.#call;
+  async #finish(handle: Database): Promise<LedgerRow[]> {
+    const { ledger, settings: { leaseMs } } = this.#call;
+    const checksums = await this.#checksums();
     const backoff = new Backoff();
     for (;;) {
       try {
-        await handle.executeQuery(ledger.finish(version, this.owner));
-        const row = await readRow(this.#call, handle);
-        if (row?.owner === this.owner && row.installed) return row;
-        throw this.#notMine(row);
+        await handle.executeQuery(ledger.finish(this.#names, this.owner, checksums));
+        const rows = await readRows(this.#call, handle);
+        if (this.#hasAll(rows, true)) return rows;
+        throw this.#notMine(rows.find((row) => this.#names.includes(row.name)));
       } catch (error) {
         const isOver = performance.now() - this.#finishingSince > leaseMs;
         if (error instanceof LeaseLostError || this.#isTransaction || isOver) {
@@ -209,6 +233,13 @@ export class Attempt {
         await sleep(backoff.next());
       }
     }
+  }
+
+  async #checksums(): Promise<Checksums> {
+    const { settings: { version }, dialect, checksum } = this.#call;
+    const isSeen = this.#work.from === undefined && this.#isTransaction;
+    const known = checksum ?? (isSeen ? await checksumOf(this.#texts, dialect) : undefined);
+    return known === undefined ? {} : { [version]: known };
   }
 
   #notMine(row: LedgerRow | undefined): Error {
@@ -227,14 +258,14 @@ export class Attempt {
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
-  async #settle(error: unknown): Promise<LedgerRow | undefined> {
+  async #settle(error: unknown): Promise<LedgerRow[]> {
     const { logError } = this.#call;
     if (this.#phase === 'finish' && !this.ddlError) {
-      const row = await patiently(() => readRow(this.#call)).catch((second) => {
+      const rows = await patiently(() => readRows(this.#call)).catch((second) => {
         logError('the ledger could not be read after an unclear answer', second);
-        return undefined;
+        return [];
       });
-      if (row?.installed && row.owner === this.owner) return row;
+      if (this.#hasAll(rows, true)) return rows;
     }
     // In a real transaction there is nothing left to release; but not every dialect has one.
     if (this.#isClaimSent) await this.#release();
@@ -242,8 +273,8 @@ export class Attempt {
   }
 
   async #release(): Promise<void> {
-    const { db, ledger, settings: { version }, logError } = this.#call;
-    const send = () => db.executeQuery(ledger.release(version, this.owner));
+    const { db, ledger, logError } = this.#call;
+    const send = () => db.executeQuery(ledger.release(this.#names, this.owner));
     await patiently(send).catch((second) => {
       if (!isMissingTable(second)) logError('a claim was not released', second);
     });
@@ -252,7 +283,7 @@ export class Attempt {
   /** Whether the deadline or the signal may end this try now, and with which error. */
   #cut(): { error: unknown } | undefined {
     const end = this.#call.patience.exhausted();
-    const isStalled = this.#phase === 'ddl' && this.#isTransaction && this.#statements === 0;
+    const isStalled = this.#phase === 'ddl' && this.#isTransaction && this.#texts.length === 0;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;
@@ -272,8 +303,8 @@ export class Attempt {
 
   /** Kysely throws the error of its rollback in place of the first one; this keeps the first. */
   async #inTransaction(
-    steps: (trx: Database) => Promise<LedgerRow | undefined>,
-  ): Promise<LedgerRow | undefined> {
+    steps: (trx: Database) => Promise<LedgerRow[]>,
+  ): Promise<LedgerRow[]> {
     let first: { error: unknown } | undefined;
     try {
       return await this.#call.db.transaction().execute(async (trx) => {

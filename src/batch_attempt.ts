@@ -4,12 +4,14 @@
  * @module
  */
 
-import { type Call, isMine, readRow } from './call.ts';
+import { type Call, readRows } from './call.ts';
 import { contentionOf, isMissingColumn, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
-import type { LedgerRow } from './ledger.ts';
+import type { Checksums, LedgerRow } from './ledger.ts';
+import { checksumOf } from './plan_data.ts';
 import { batchEpilogue, batchPrologue, isSchemaMissing } from './postgres.ts';
 import { type BatchStatement, record } from './recorder.ts';
+import type { Work } from './work.ts';
 
 /** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
 export class BatchAttempt {
@@ -21,17 +23,19 @@ export class BatchAttempt {
   ddlError: { readonly error: unknown } | undefined;
 
   readonly #call: Call;
+  readonly #work: Work;
   #sentAt = Infinity;
 
-  constructor(call: Call) {
+  constructor(call: Call, work: Work) {
     this.#call = call;
+    this.#work = work;
     call.owners.add(this.owner);
   }
 
-  /** Runs the try, on what the probe found. Resolves with the row that is there now. */
-  async run(isLedgerMissing: boolean, seen: LedgerRow | undefined): Promise<LedgerRow | undefined> {
-    const ddl = this.#call.recorded ??= await this.#record();
-    const before = await this.#before(isLedgerMissing, seen);
+  /** Runs the try, on what the probe found. Resolves with the rows that are there now. */
+  async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
+    const ddl = await this.#record();
+    const before = await this.#before(isLedgerMissing, seen, await this.#checksums(ddl));
     const after = this.#call.dialect === 'postgres'
       ? batchEpilogue(this.#call.settings.schema)
       : [];
@@ -42,15 +46,22 @@ export class BatchAttempt {
   }
 
   async #record(): Promise<BatchStatement[]> {
-    const { db, settings, dialect, details } = this.#call;
+    const { db, dialect, details } = this.#call;
     try {
-      const statements = await record(db, settings.ddl, { dialect, details });
+      const statements = await record(db, this.#work.ddl, { dialect, details });
       for (const statement of statements) this.#checkLimits(statement);
       return statements;
     } catch (error) {
       this.ddlError = { error };
       throw error;
     }
+  }
+
+  async #checksums(ddl: readonly BatchStatement[]): Promise<Checksums> {
+    const { settings: { version }, dialect, checksum } = this.#call;
+    const isFresh = this.#work.from === undefined;
+    const known = checksum ?? (isFresh ? await checksumOf(ddl, dialect) : undefined);
+    return known === undefined ? {} : { [version]: known };
   }
 
   #checkLimits({ sql, parameters }: BatchStatement): void {
@@ -67,9 +78,11 @@ export class BatchAttempt {
 
   async #before(
     isLedgerMissing: boolean,
-    seen: LedgerRow | undefined,
+    seen: readonly LedgerRow[],
+    checksums: Checksums,
   ): Promise<BatchStatement[]> {
-    const { ledger, handle, dialect, settings: { version, schema, assumeFresh } } = this.#call;
+    const { ledger, handle, dialect, settings: { schema, assumeFresh } } = this.#call;
+    const { entries } = this.#work;
     const unit: BatchStatement[] = dialect === 'postgres' ? batchPrologue() : [];
     if (isLedgerMissing && schema !== undefined) {
       if (assumeFresh || await isSchemaMissing(handle, schema)) {
@@ -77,32 +90,42 @@ export class BatchAttempt {
       }
     }
     if (isLedgerMissing) unit.push(ledger.create());
-    if (seen) unit.push(ledger.discard(version));
+    if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries.map((e) => e.name)));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
-    unit.push(ledger.install(version, this.owner));
+    unit.push(ledger.install(entries, this.owner, checksums));
     return unit;
   }
 
-  async #send(unit: readonly BatchStatement[]): Promise<LedgerRow | undefined> {
-    const { patience, settings: { batch, version }, ledger } = this.#call;
+  async #send(unit: readonly BatchStatement[]): Promise<LedgerRow[]> {
+    const { patience, settings: { batch }, ledger } = this.#call;
     patience.check();
     this.#sentAt = performance.now();
     try {
       await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })));
-      return { name: version, owner: this.owner, installed: true, expired: false };
+      const { owner } = this;
+      return this.#work.entries.map(({ name }) => ({
+        name,
+        owner,
+        installed: true,
+        expired: false,
+      }));
     } catch (error) {
       // Lost to another caller, or committed all the same with the answer lost on its way.
-      const row = await readRow(this.#call).catch((second) => {
+      const rows = await readRows(this.#call).catch((second) => {
         if (!isMissingColumn(second)) {
           this.#call.logError('the ledger could not be read after a failed batch', second);
         }
-        return undefined;
+        return [];
       });
-      if (row && (isMine(this.#call, row) || !row.expired)) return row;
-      if (isUniqueViolation(error, ledger.table.name)) return undefined;
+      const isChanged = rows.some((row) => this.#isNamed(row) && !row.expired);
+      if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;
       const isOurs = contentionOf(error) || (isMissingColumn(error) && !this.#call.isModern);
       if (!isOurs) this.ddlError = { error };
       throw error;
     }
+  }
+
+  #isNamed(row: LedgerRow): boolean {
+    return this.#work.entries.some(({ name }) => name === row.name);
   }
 }

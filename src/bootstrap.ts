@@ -6,7 +6,7 @@
 
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
-import { type Call, isMine, readRow } from './call.ts';
+import { type Call, readRows, targetOf } from './call.ts';
 import { type BootstrapConfig, parseConfig, type Settings, type Strategy } from './config.ts';
 import {
   contentionOf,
@@ -15,14 +15,16 @@ import {
   isMissingTable,
   isTransactionUnsupported,
 } from './contention.ts';
-import { messageOf, WaitTimeoutError } from './errors.ts';
+import { DriftError, messageOf, NewerSchemaError, WaitTimeoutError } from './errors.ts';
 import type { Database, KyselyLike } from './kysely.ts';
 import { databaseOf, dialectOf } from './database.ts';
 import { Ledger, type LedgerRow } from './ledger.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
-import { checkPlan } from './plan_data.ts';
+import { checkPlan, checksumOf } from './plan_data.ts';
+import { record } from './recorder.ts';
 import type { Dialect } from './sql_text.ts';
 import { Patience } from './wait.ts';
+import { holderIn, type Work, workFor } from './work.ts';
 
 /** What a call came to. */
 export interface BootstrapResult {
@@ -34,11 +36,16 @@ export interface BootstrapResult {
   readonly version: string;
   /**
    * - `'installed'`: by this call.
+   * - `'upgraded'`: by this call, from an older version.
    * - `'already-installed'`: found at the first look.
    * - `'waited'`: another caller was installing; this one waited until it was done.
    * - `'pending'`: another caller is installing, and `onContention` is `'return'`.
    */
-  readonly outcome: 'installed' | 'already-installed' | 'waited' | 'pending';
+  readonly outcome: 'installed' | 'upgraded' | 'already-installed' | 'waited' | 'pending';
+  /** With `'upgraded'`: the version that the database was at. */
+  readonly from?: string;
+  /** With `'upgraded'`: the versions that it was led through, the last one being `version`. */
+  readonly steps?: readonly string[];
   /** The strategy that was used, or would have been. */
   readonly strategy: Strategy;
   /** How long the call took, in milliseconds. */
@@ -89,6 +96,10 @@ export interface BootstrapResult {
  * @throws {StatementRefusedError} The DDL holds a statement that cannot be part of one unit.
  * @throws {DdlStalledError} The DDL issued no statement through the instance it was given.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool.
+ * @throws {NotRecordableError} A batch or `onDrift` needs DDL that can be recorded.
+ * @throws {NoUpgradePathError} The database is at a version that `upgrades` does not know.
+ * @throws {NewerSchemaError} The database is at a later version, and `onNewer` is `'error'`.
+ * @throws {DriftError} The DDL was edited without a new version, and `onDrift` is `'error'`.
  * @throws The reason of `signal`; the error of the DDL, unchanged; any other error of the driver.
  */
 export async function bootstrapSchema<K extends KyselyLike>(
@@ -106,7 +117,7 @@ export async function bootstrap(
 ): Promise<BootstrapResult> {
   const database = databaseOf(db);
   const dialect = settings.dialect ?? dialectOf(database);
-  if (settings.plan) await checkPlan(settings.plan, dialect, settings.schema);
+  for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
   return await new Bootstrap(database, dialect, settings).run(onDdlError);
 }
 
@@ -116,7 +127,8 @@ class Bootstrap {
   #strategy: Strategy;
   #isLedgerMissing = false;
   #secondChances = 1;
-  #seen: LedgerRow | undefined;
+  #seen: readonly LedgerRow[] = [];
+  #work: Work | undefined;
   #lastContention: unknown;
   #lastDdlError: { readonly error: unknown } | undefined;
 
@@ -142,7 +154,7 @@ class Bootstrap {
       ledger: new Ledger(placed, marker, dialect),
       patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
       owners: new Set(),
-      recorded: undefined,
+      checksum: undefined,
       isModern: false,
       useAdvisoryLock: true,
       log: (message) => logger.log?.(`db-migrate: ${message}`),
@@ -151,50 +163,90 @@ class Bootstrap {
   }
 
   async run(onDdlError: (error: unknown) => void): Promise<BootstrapResult> {
-    const { patience } = this.#call;
+    const { patience, settings } = this.#call;
     patience.check();
+    if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
     for (let isFirst = true;; isFirst = false) {
       try {
-        const isAssumed = isFirst && this.#settings.assumeFresh;
+        const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());
-        const isKnown = isAssumed || this.#seen !== undefined;
-        if (!this.#seen || this.#seen.expired) this.#seen = await this.#attempt();
-        if (this.#seen?.installed) {
-          if (isMine(this.#call, this.#seen)) return this.#result('installed');
-          return this.#result(isFirst && isKnown ? 'already-installed' : 'waited');
+        const isKnown = isAssumed || targetOf(this.#call, this.#seen) !== undefined;
+        if (!this.#isInstalled() && !holderIn(this.#settings, this.#seen)) {
+          this.#seen = await this.#attempt();
         }
+        if (this.#isInstalled()) return this.#installed(isFirst && isKnown);
       } catch (error) {
         if (await this.#recover(error, onDdlError) === 'at-once') continue;
       }
-      if (this.#settings.onContention === 'return') return this.#result('pending');
+      if (settings.onContention === 'return') return this.#result('pending');
       await patience.pause();
     }
   }
 
+  #isInstalled(): boolean {
+    return targetOf(this.#call, this.#seen)?.installed === true;
+  }
+
+  /** The result for a version that is there: put there by this call, or by another one. */
+  #installed(isAtFirstLook: boolean): BootstrapResult {
+    const { owner, checksum } = targetOf(this.#call, this.#seen)!;
+    if (owner !== undefined && this.#call.owners.has(owner)) {
+      this.#call.log(`installed version ${JSON.stringify(this.#settings.version)}`);
+      const { from, steps } = this.#work!;
+      if (from === undefined) return this.#result('installed');
+      return { ...this.#result('upgraded'), from, steps };
+    }
+    const { onNewer, onDrift, version } = this.#settings;
+    const newer = this.#seen.find((row) => row.installed && row.previous === version);
+    if (newer) {
+      const found =
+        `the database was led on to version ${JSON.stringify(newer.name)}, which this ` +
+        `code does not know. Deploy the code that does`;
+      this.#report(onNewer, new NewerSchemaError(found, this.#call.details));
+    }
+    const current = this.#call.checksum;
+    if (checksum !== undefined && current !== undefined && checksum !== current) {
+      this.#report(onDrift, new DriftError(checksum, current, this.#call.details));
+    }
+    return this.#result(isAtFirstLook ? 'already-installed' : 'waited');
+  }
+
+  #report(policy: 'ignore' | 'warn' | 'error', problem: Error): void {
+    if (policy === 'error') throw problem;
+    if (policy === 'warn') this.#call.logError('warning', problem);
+  }
+
+  async #checksum(): Promise<string> {
+    const { db, dialect, details } = this.#call;
+    return await checksumOf(await record(db, this.#settings.ddl, { dialect, details }), dialect);
+  }
+
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
-  async #probe(): Promise<LedgerRow | undefined> {
+  async #probe(): Promise<LedgerRow[]> {
     const { handle, dialect, ledger } = this.#call;
     if (this.#isLedgerMissing && dialect === 'postgres') {
       const { rows } = await handle.executeQuery(ledger.exists());
-      if (!rows[0]?.found) return undefined;
+      if (!rows[0]?.found) return [];
     }
     try {
-      const row = await readRow(this.#call);
+      const rows = await readRows(this.#call);
       this.#isLedgerMissing = false;
-      if (row?.isUnfamiliar) await checkLedger(this.#call);
-      return row;
+      if (rows.some((row) => row.isUnfamiliar)) await checkLedger(this.#call);
+      return rows;
     } catch (error) {
       if (!isMissingTable(error)) throw error;
       this.#isLedgerMissing = true;
-      return undefined;
+      return [];
     }
   }
 
-  async #attempt(): Promise<LedgerRow | undefined> {
+  async #attempt(): Promise<readonly LedgerRow[]> {
+    const work = workFor(this.#settings, this.#seen, this.#call.details);
+    this.#work = work;
     const attempt = this.#strategy === 'batch'
-      ? new BatchAttempt(this.#call)
-      : new Attempt(this.#call, this.#strategy);
+      ? new BatchAttempt(this.#call, work)
+      : new Attempt(this.#call, this.#strategy, work);
     try {
       return await attempt.run(this.#isLedgerMissing, this.#seen);
     } catch (error) {
@@ -239,7 +291,7 @@ class Bootstrap {
   }
 
   #timeout(): unknown {
-    const { owner, since, leaseUntil } = this.#seen ?? {};
+    const { owner, since, leaseUntil } = holderIn(this.#settings, this.#seen) ?? {};
     const holder = owner === undefined || since === undefined || leaseUntil === undefined
       ? undefined
       : { owner, since: new Date(since), leaseUntil: new Date(leaseUntil) };
@@ -248,16 +300,15 @@ class Bootstrap {
   }
 
   #result(outcome: BootstrapResult['outcome']): BootstrapResult {
-    const installed = outcome === 'installed';
+    const installed = outcome === 'installed' || outcome === 'upgraded';
     const { version } = this.#settings;
-    if (installed) this.#call.log(`installed version ${JSON.stringify(version)}`);
     const durationMs = this.#call.patience.elapsedMs;
     const strategy = this.#strategy;
     return { installed, wonClaim: installed, version, outcome, strategy, durationMs };
   }
 }
 
-function strategyOf({ strategy, batch, ddl, assumeFresh }: Settings): Strategy {
+function strategyOf({ strategy, batch, ddl, upgrades, assumeFresh }: Settings): Strategy {
   if (strategy === 'batch' && !batch) {
     throw new TypeError(`Cannot bootstrap the schema as strategy 'batch' needs a 'batch'`);
   }
@@ -265,7 +316,7 @@ function strategyOf({ strategy, batch, ddl, assumeFresh }: Settings): Strategy {
     ? strategy
     : batch
     ? 'batch'
-    : ddl.length === 0
+    : [{ ddl }, ...upgrades].some((step) => step.ddl.length === 0)
     ? 'lease'
     : 'transaction';
   if (assumeFresh && chosen !== 'batch') {

@@ -7,8 +7,7 @@
 import type { Settings } from './config.ts';
 import type { SchemaErrorDetails } from './errors.ts';
 import type { Database, Handle } from './kysely.ts';
-import type { BatchStatement } from './recorder.ts';
-import { type Extra, type Ledger, type LedgerRow, rowOf } from './ledger.ts';
+import { type Extra, type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
 import type { Dialect } from './sql_text.ts';
 import type { Patience } from './wait.ts';
 
@@ -27,8 +26,8 @@ export interface Call {
   readonly owners: Set<string>;
   /** True once the ledger was found, or made, to have all of this release's columns. */
   isModern: boolean;
-  /** The statements of the DDL, once they were recorded for a batch. */
-  recorded: readonly BatchStatement[] | undefined;
+  /** The checksum of the canonical DDL, once it is known. */
+  checksum: string | undefined;
   /** False once the server has turned out to have no advisory locks. */
   useAdvisoryLock: boolean;
   readonly log: (message: string) => void;
@@ -36,18 +35,21 @@ export interface Call {
   readonly logError: (message: string, error: unknown) => void;
 }
 
-/** Reads the row of the version. */
-export async function readRow(
+/** Reads the row of the version, or the whole ledger where more than the version matters. */
+export async function readRows(
   call: Call,
   handle: Handle = call.handle,
   extra?: Extra,
-): Promise<LedgerRow | undefined> {
-  const { version } = call.settings;
-  const { rows } = await handle.executeQuery(call.ledger.probe(version, extra));
-  return rowOf(rows, version);
+): Promise<LedgerRow[]> {
+  const { version, upgrades, onNewer } = call.settings;
+  const isWhole = upgrades.length > 0 || onNewer !== 'ignore';
+  const query = call.ledger.probe(isWhole ? undefined : version, extra);
+  const rows = rowsOf((await handle.executeQuery(query)).rows);
+  // Compared again: in a table without such a column SQLite takes "name" for a string literal.
+  return isWhole ? rows : rows.filter((row) => row.name === version);
 }
 
-/** True if a row is installed and was installed by this very call. */
-export function isMine(call: Call, row: LedgerRow | undefined): boolean {
-  return row?.owner !== undefined && call.owners.has(row.owner);
+/** The row of the version that is to be installed. */
+export function targetOf(call: Call, rows: readonly LedgerRow[]): LedgerRow | undefined {
+  return rows.find((row) => row.name === call.settings.version);
 }

@@ -27,6 +27,14 @@ export interface Logger {
  */
 export type Ddl<K extends KyselyLike> = (db: K) => unknown;
 
+/** One step of a line of upgrades. */
+export interface UpgradeStep<K extends KyselyLike = KyselyLike> {
+  /** The version that the step starts from. */
+  readonly from: string;
+  /** Leads to the next version: a function, see {@linkcode Ddl}, or a plan made of one. */
+  readonly ddl: Ddl<K> | SchemaPlanData;
+}
+
 /**
  * What to install, and how.
  *
@@ -127,6 +135,31 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    * @default {'wait'}
    */
   readonly onContention?: 'wait' | 'return';
+  /**
+   * The steps that lead a database at an older version to `version`, in order; each leads to the
+   * `from` of the next one, the last to `version`. A line: no branches, no shortcuts. A fresh
+   * database takes `ddl` instead, and its ledger records the versions that this includes. Without
+   * `upgrades` a new version simply runs its `ddl`.
+   *
+   * @default {[]}
+   */
+  readonly upgrades?: readonly UpgradeStep<K>[];
+  /**
+   * What code does that finds its own version installed and a later one that it does not know:
+   * nothing, a message to the logger, or a `NewerSchemaError`.
+   *
+   * @default {'ignore'}
+   */
+  readonly onNewer?: 'ignore' | 'warn' | 'error';
+  /**
+   * What to do if `ddl` was edited since this version was installed: nothing, a message to the
+   * logger, or a `DriftError`. Other than `'ignore'` it needs DDL that can be recorded, as for a
+   * batch: on a cold start the DDL is recorded and its checksum compared with the ledger's, without
+   * a statement more. What was installed without a known checksum never counts as edited.
+   *
+   * @default {'ignore'}
+   */
+  readonly onDrift?: 'ignore' | 'warn' | 'error';
   /** Ends a wait at once, with the signal's reason. It never cuts a DDL that has issued a statement. */
   readonly signal?: AbortSignal;
 }
@@ -135,12 +168,13 @@ type Optional = 'schema' | 'dialect' | 'batch' | 'signal';
 
 /** A configuration with every default filled in. */
 export type Settings =
-  & Required<Omit<BootstrapConfig, 'ddl' | Optional>>
+  & Required<Omit<BootstrapConfig, 'ddl' | 'upgrades' | Optional>>
   & Pick<BootstrapConfig, Optional>
   & {
     readonly ddl: (db: unknown) => unknown;
-    /** The plan that `ddl` replays, if it was given as one. */
-    readonly plan: SchemaPlanData | undefined;
+    readonly upgrades: readonly { readonly from: string; readonly ddl: Settings['ddl'] }[];
+    /** The plans among `ddl` and the steps, which are replayed. */
+    readonly plans: readonly SchemaPlanData[];
   };
 
 /** What a field must be: its type, what else must hold, and both in words. */
@@ -194,6 +228,13 @@ const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   waitTimeoutMs: duration(1),
   leaseMs: duration(1),
   onContention: oneOf('wait', 'return'),
+  upgrades: {
+    type: 'object',
+    holds: (steps: unknown) => Array.isArray(steps),
+    words: 'be a list of steps, each with a version as its `from` and a `ddl`',
+  },
+  onNewer: oneOf('ignore', 'warn', 'error'),
+  onDrift: oneOf('ignore', 'warn', 'error'),
   signal: {
     type: 'object',
     holds: (value: object) => value instanceof AbortSignal,
@@ -218,10 +259,16 @@ export function parseConfig(config: unknown): Settings {
     const words = `be below 'waitTimeoutMs', which is ${waitTimeoutMs}`;
     throw new RangeError(problem('leaseMs', { words }, leaseMs));
   }
-  const { ddl } = given;
-  const plan = typeof ddl === 'object' ? ddl : undefined;
-  if (!ddl || (plan && !Array.isArray(plan.statements))) {
-    throw new TypeError(problem('ddl', RULES.ddl, ddl));
+  if (given.ddl === undefined) throw new TypeError(problem('ddl', RULES.ddl, undefined));
+  const steps = [...given.upgrades ?? []].map((step) => {
+    const { from, ddl } = checkFields('upgrades', step, { from: RULES.version, ddl: RULES.ddl });
+    if (!from || !ddl) throw new TypeError(problem('upgrades', RULES.upgrades, step));
+    return { from, ddl } as UpgradeStep;
+  });
+  const line = [...steps.map(({ from }) => from), given.version];
+  const twice = line.find((name, at) => line.indexOf(name) !== at);
+  if (twice !== undefined) {
+    throw new RangeError(problem('upgrades', { words: 'name each version once' }, twice));
   }
   return {
     marker: 'migrations',
@@ -229,15 +276,22 @@ export function parseConfig(config: unknown): Settings {
     strategy: 'auto',
     assumeFresh: false,
     onContention: 'wait',
+    onNewer: 'ignore',
+    onDrift: 'ignore',
     ...given,
     version: given.version,
     waitTimeoutMs,
     leaseMs,
-    ddl: plan
-      ? (db) => replay(db as Handle, statementsOfPlan(plan))
-      : ddl as unknown as Settings['ddl'],
-    plan,
+    ddl: functionOf(given.ddl),
+    upgrades: steps.map(({ from, ddl }) => ({ from, ddl: functionOf(ddl) })),
+    plans: [given.ddl, ...steps.map(({ ddl }) => ddl)].filter((ddl) => typeof ddl === 'object'),
   };
+}
+
+function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Settings['ddl'] {
+  if (typeof ddl === 'function') return ddl as unknown as Settings['ddl'];
+  if (!Array.isArray(ddl.statements)) throw new TypeError(problem('ddl', RULES.ddl, ddl));
+  return (db) => replay(db as Handle, statementsOfPlan(ddl));
 }
 
 /**

@@ -88,7 +88,8 @@ export function isUniqueViolation(error: unknown, table: string): boolean {
   const { codes, text, constraint } = factsOf(error);
   if (text.includes(`UNIQUE constraint failed: ${table}.`)) return true;
   // Postgres cuts a name of its own making to 63 bytes.
-  return codes.has('23505') && `${constraint} ${text}`.includes(`${table.slice(0, 58)}_pkey`);
+  const names = [`${table.slice(0, 58)}_pkey`, `${table.slice(0, 50)}_previous_key`];
+  return codes.has('23505') && names.some((name) => `${constraint} ${text}`.includes(name));
 }
 
 /** True if Postgres says that a statement failed earlier in this transaction. */

@@ -12,7 +12,10 @@ export type SchemaErrorCode =
   | 'STATEMENT_REFUSED'
   | 'TRANSACTION_ABORTED'
   | 'DDL_STALLED'
-  | 'NOT_RECORDABLE';
+  | 'NOT_RECORDABLE'
+  | 'NO_UPGRADE_PATH'
+  | 'NEWER_SCHEMA'
+  | 'DRIFT';
 
 /** Where an error happened. */
 export interface SchemaErrorDetails {
@@ -168,6 +171,61 @@ export class NotRecordableError extends SchemaError {
     super(`${about}${reason}`, details);
     this.sql = sql;
   }
+}
+
+/** The database holds a version that is not of the line of `upgrades`. Nothing was run. */
+export class NoUpgradePathError extends SchemaError {
+  static {
+    identify(this, 'NoUpgradePathError', 'NO_UPGRADE_PATH');
+  }
+  /** The versions that the database holds. */
+  readonly held: readonly string[];
+  /** The line that this code knows, the target last. */
+  readonly line: readonly string[];
+
+  /** Made by the library: `held` is in the database, `line` in the code. */
+  constructor(held: readonly string[], line: readonly string[], details: SchemaErrorDetails) {
+    super(
+      `the database holds ${list(held)}, and this code knows the line ${list(line)}. Nothing was ` +
+        `run. Add the missing step to 'upgrades', or deploy the code that knows it`,
+      details,
+    );
+    this.held = held;
+    this.line = line;
+  }
+}
+
+/** The database was led on to a later version, and `onNewer` is `'error'`. */
+export class NewerSchemaError extends SchemaError {
+  static {
+    identify(this, 'NewerSchemaError', 'NEWER_SCHEMA');
+  }
+}
+
+/** The DDL was edited without a new version, and `onDrift` is `'error'`. */
+export class DriftError extends SchemaError {
+  static {
+    identify(this, 'DriftError', 'DRIFT');
+  }
+  /** The checksum of the DDL that was installed. */
+  readonly installed: string;
+  /** The checksum of the DDL that this code has. */
+  readonly current: string;
+
+  /** Made by the library: `installed` is in the ledger, `current` is the code's. */
+  constructor(installed: string, current: string, details: SchemaErrorDetails) {
+    super(
+      `the ddl was edited since it was installed: its checksum is ${current}, the ledger has ` +
+        `${installed}. Give the new ddl a new 'version', or take the edit back`,
+      details,
+    );
+    this.installed = installed;
+    this.current = current;
+  }
+}
+
+function list(names: readonly string[]): string {
+  return names.map((name) => JSON.stringify(name)).join(', ');
 }
 
 // Names are spelled out, since bundlers rename classes.

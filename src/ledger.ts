@@ -17,22 +17,29 @@ import {
 } from './kysely.ts';
 import type { Dialect } from './sql_text.ts';
 
-/** A row of the ledger. */
+/** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
 export interface LedgerRow {
   readonly name: string;
   /** False while a claim stands that has not been finished. */
   readonly installed: boolean;
-  /** The random name of the try that claimed it; absent from rows of release 1.0.0. */
-  readonly owner?: string;
+  /** The random name of the try that claimed it. */
+  readonly owner?: string | undefined;
   /** When it was claimed or installed: milliseconds since 1970 by the database's clock. */
-  readonly since?: number;
+  readonly since?: number | undefined;
   /** Until when a claim holds, likewise. */
-  readonly leaseUntil?: number;
+  readonly leaseUntil?: number | undefined;
   /** True if a claim has run out by the database's clock. */
   readonly expired: boolean;
+  /** The version that a step led from. */
+  readonly previous?: string | undefined;
+  /** The checksum of the DDL that was installed. */
+  readonly checksum?: string | undefined;
   /** True for a row that neither this release nor 1.0.0 has written like this. */
   readonly isUnfamiliar?: boolean;
 }
+
+/** The checksum of a version's DDL, if it is known. */
+export type Checksums = Readonly<Record<string, string>>;
 
 /** A column beside `name`: added to a ledger of release 1.0.0, which does not have it. */
 const COLUMNS = [
@@ -40,7 +47,16 @@ const COLUMNS = [
   ['owner', 'text'],
   ['lease', 'bigint'],
   ['since', 'bigint'],
+  ['previous', 'text'],
+  ['checksum', 'text'],
 ] as const;
+
+/** A row to claim. */
+export interface Entry {
+  readonly name: string;
+  /** The version that a step led from; null for one that stands alone. */
+  readonly previous: string | null;
+}
 
 /** Further columns for a probe to select. */
 export type Extra = (eb: Fluent) => Fluent[];
@@ -58,17 +74,15 @@ export class Ledger {
     this.#db = db;
     this.#marker = marker;
     this.#dialect = dialect;
-    this.table = tableOf(this.probe(''));
+    this.table = tableOf(this.probe());
   }
 
-  /** Reads the row of a version, with the database's clock beside it. */
-  probe(name: string, extra: Extra = () => []): CompiledQuery {
-    return compile(
-      this.#builder.selectFrom!(this.#marker)
-        .selectAll!()
-        .select!((eb: Fluent) => [this.#clock(eb).as!('clock'), ...extra(eb)])
-        .where!('name', '=', name),
-    );
+  /** Reads the row of a version, or the whole ledger, with the database's clock beside it. */
+  probe(name?: string, extra: Extra = () => []): CompiledQuery {
+    const all = this.#builder.selectFrom!(this.#marker)
+      .selectAll!()
+      .select!((eb: Fluent) => [this.#clock(eb).as!('clock'), ...extra(eb)]);
+    return compile(name === undefined ? all : all.where!('name', '=', name));
   }
 
   /** Creates a schema of Postgres if it is missing. */
@@ -82,84 +96,87 @@ export class Ledger {
     let table = this.#builder.schema!.createTable!(this.#marker)
       .ifNotExists!()
       .addColumn!('name', 'text', (column: Fluent) => column.notNull!().primaryKey!());
-    for (const [column, type] of COLUMNS) table = table.addColumn!(column, type);
+    for (const [column, type] of COLUMNS) {
+      // Unique, so that two builds cannot lead one version to two different next ones.
+      table = table.addColumn!(
+        column,
+        type,
+        (built: Fluent) => column === 'previous' ? built.unique!() : built,
+      );
+    }
     return compile(table);
   }
 
   /**
-   * Claims a version that has no row. A row that is there already stays as it is, without an
+   * Claims versions that have no row. A row that is there already stays as it is, without an
    * error, which on Postgres would abort the transaction and fill the server's log.
    */
-  claim(name: string, owner: string, leaseMs: number): CompiledQuery {
+  claim(entries: readonly Entry[], owner: string, leaseMs: number): CompiledQuery {
     return compile(
-      this.#builder.insertInto!(this.#marker)
-        .values!((eb: Fluent) => ({
-          name,
-          state: 'installing',
-          owner,
-          lease: this.#leaseEnd(eb, leaseMs),
-          since: this.#clock(eb),
-        }))
-        .onConflict!((conflict: Fluent) => conflict.doNothing!()),
+      this.#insert(entries, (eb) => ({
+        state: 'installing',
+        owner,
+        lease: this.#leaseEnd(eb, leaseMs),
+      })).onConflict!((conflict: Fluent) => conflict.doNothing!()),
     );
   }
 
-  /** Takes over a claim that has run out. */
-  takeOver(name: string, owner: string, leaseMs: number): CompiledQuery {
+  /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
+  install(entries: readonly Entry[], owner: string, checksums: Checksums): CompiledQuery {
     return compile(
-      this.#builder.updateTable!(this.#marker)
-        .set!((eb: Fluent) => ({
-          owner,
-          lease: this.#leaseEnd(eb, leaseMs),
-          since: this.#clock(eb),
-        }))
-        .where!('name', '=', name)
-        .where!('state', '=', 'installing')
-        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
+      this.#insert(entries, (_, { name }) => ({
+        state: 'installed',
+        owner,
+        checksum: checksums[name] ?? null,
+      })),
     );
   }
 
-  /** Deletes a claim that has run out, so that a batch can put its own row there. */
-  discard(name: string): CompiledQuery {
-    return compile(
-      this.#builder.deleteFrom!(this.#marker)
-        .where!('name', '=', name)
-        .where!('state', '=', 'installing')
-        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
+  /** Takes over claims that have run out. */
+  takeOver(names: readonly string[], owner: string, leaseMs: number): CompiledQuery {
+    return this.#runOut(
+      this.#builder.updateTable!(this.#marker).set!((eb: Fluent) => ({
+        owner,
+        lease: this.#leaseEnd(eb, leaseMs),
+        since: this.#clock(eb),
+      })),
+      names,
     );
   }
 
-  /** Inserts an installed row; fails if any row of that name is there. */
-  install(name: string, owner: string): CompiledQuery {
-    return compile(
-      this.#builder.insertInto!(this.#marker)
-        .values!((eb: Fluent) => ({ name, state: 'installed', owner, since: this.#clock(eb) })),
-    );
+  /** Deletes claims that have run out, so that a batch can put its own rows there. */
+  discard(names: readonly string[]): CompiledQuery {
+    return this.#runOut(this.#builder.deleteFrom!(this.#marker), names);
   }
 
-  /** Renews the owner's claim. */
-  renew(name: string, owner: string, leaseMs: number): CompiledQuery {
+  /** Renews the owner's claims. */
+  renew(names: readonly string[], owner: string, leaseMs: number): CompiledQuery {
     return this.#owned(
       this.#builder.updateTable!(this.#marker)
         .set!((eb: Fluent) => ({ lease: this.#leaseEnd(eb, leaseMs) })),
-      name,
+      names,
       owner,
     );
   }
 
-  /** Turns the owner's claim into an installed row. */
-  finish(name: string, owner: string): CompiledQuery {
+  /** Turns the owner's claims into installed rows. */
+  finish(names: readonly string[], owner: string, checksums: Checksums): CompiledQuery {
+    const [[name, checksum] = ['', null]] = Object.entries(checksums);
     return this.#owned(
-      this.#builder.updateTable!(this.#marker)
-        .set!((eb: Fluent) => ({ state: 'installed', lease: null, since: this.#clock(eb) })),
-      name,
+      this.#builder.updateTable!(this.#marker).set!((eb: Fluent) => ({
+        state: 'installed',
+        lease: null,
+        since: this.#clock(eb),
+        checksum: eb.case!().when!('name', '=', name).then!(checksum).end!(),
+      })),
+      names,
       owner,
     );
   }
 
-  /** Gives the owner's claim back. */
-  release(name: string, owner: string): CompiledQuery {
-    return this.#owned(this.#builder.deleteFrom!(this.#marker), name, owner);
+  /** Gives the owner's claims back. */
+  release(names: readonly string[], owner: string): CompiledQuery {
+    return this.#owned(this.#builder.deleteFrom!(this.#marker), names, owner);
   }
 
   /** Lists the table's columns as rows of `column` and `key`, true for the primary key's. */
@@ -197,9 +214,18 @@ export class Ledger {
 
   /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each. */
   addColumns(present: readonly string[]): CompiledQuery[] {
-    return COLUMNS.filter(([column]) => !present.includes(column)).map(([column, type]) =>
-      compile(this.#builder.schema!.alterTable!(this.#marker).addColumn!(column, type))
+    const { schema } = this.#builder;
+    const added = COLUMNS.filter(([column]) => !present.includes(column)).map(([column, type]) =>
+      compile(schema!.alterTable!(this.#marker).addColumn!(column, type))
     );
+    // SQLite cannot add a unique column; Postgres cuts a longer name, to that of the table itself.
+    const index = `${this.#marker.slice(0, 50)}_previous_key`;
+    return [
+      ...added,
+      compile(
+        schema!.createIndex!(index).ifNotExists!().unique!().on!(this.#marker).column!('previous'),
+      ),
+    ];
   }
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */
@@ -221,11 +247,28 @@ export class Ledger {
     return builderOf(this.#db);
   }
 
-  #owned(query: Fluent, name: string, owner: string): CompiledQuery {
+  #insert(
+    entries: readonly Entry[],
+    more: (eb: Fluent, entry: Entry) => Record<string, unknown>,
+  ): Fluent {
+    return this.#builder.insertInto!(this.#marker).values!((eb: Fluent) =>
+      entries.map((entry) => ({ ...entry, since: this.#clock(eb), ...more(eb, entry) }))
+    );
+  }
+
+  #owned(query: Fluent, names: readonly string[], owner: string): CompiledQuery {
     return compile(
-      query.where!('name', '=', name)
+      query.where!('name', 'in', names)
         .where!('owner', '=', owner)
         .where!('state', '=', 'installing'),
+    );
+  }
+
+  #runOut(query: Fluent, names: readonly string[]): CompiledQuery {
+    return compile(
+      query.where!('name', 'in', names)
+        .where!('state', '=', 'installing')
+        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
     );
   }
 
@@ -248,25 +291,23 @@ export class Ledger {
 }
 
 /** Reads what {@linkcode Ledger.probe} answered. */
-export function rowOf(
-  rows: readonly Record<string, unknown>[],
-  name: string,
-): LedgerRow | undefined {
-  // Compared again: without such a column SQLite takes "name" for a string literal.
-  const row = rows.find((candidate) => candidate.name === name);
-  if (!row) return undefined;
-  const leaseUntil = milliseconds(row.lease);
-  const installed = row.state === null || row.state === undefined || row.state === 'installed';
-  const isOld = !('state' in row);
-  return {
-    name,
-    isUnfamiliar: isOld && Object.keys(row).some((key) => key !== 'name' && key !== 'clock'),
-    installed,
-    ...(typeof row.owner === 'string' && { owner: row.owner }),
-    ...(row.since !== null && row.since !== undefined && { since: Number(row.since) }),
-    ...(leaseUntil !== undefined && { leaseUntil }),
-    expired: !installed && leaseUntil !== undefined && leaseUntil < Number(row.clock),
-  };
+export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
+  return rows.map((row) => {
+    const leaseUntil = numberOf(row.lease);
+    const installed = row.state === null || row.state === undefined || row.state === 'installed';
+    const isOld = !('state' in row);
+    return {
+      name: String(row.name),
+      isUnfamiliar: isOld && (Object.keys(row).length !== 2 || !('name' in row)),
+      installed,
+      owner: textOf(row.owner),
+      since: numberOf(row.since),
+      leaseUntil,
+      expired: !installed && leaseUntil !== undefined && leaseUntil < Number(row.clock),
+      previous: textOf(row.previous),
+      checksum: textOf(row.checksum),
+    };
+  });
 }
 
 /** An identifier as it stands in SQL text. */
@@ -275,6 +316,10 @@ export function quote(identifier: string): string {
 }
 
 // Drivers return 64-bit integers as numbers, strings or bigints.
-function milliseconds(value: unknown): number | undefined {
+function numberOf(value: unknown): number | undefined {
   return value === null || value === undefined ? undefined : Number(value);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }

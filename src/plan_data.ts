@@ -5,7 +5,7 @@
  */
 
 import type { BatchStatement } from './recorder.ts';
-import { type Dialect, tokens } from './sql_text.ts';
+import { type Dialect, statementsOf, tokens } from './sql_text.ts';
 import { decode, type EncodedValue } from './values.ts';
 
 /** A statement of a plan. */
@@ -62,7 +62,10 @@ export async function checksumOf(
   statements: readonly { readonly sql: string }[],
   dialect: Dialect,
 ): Promise<string> {
-  const text = statements.map(({ sql }) => normalize(sql, dialect)).join('\n');
+  const text = statements
+    .flatMap(({ sql }) => statementsOf(sql, dialect))
+    .map(({ sql }) => normalize(sql, dialect))
+    .join('\n');
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
   return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

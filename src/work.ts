@@ -1,0 +1,63 @@
+/**
+ * What has to be done to a database, by what its ledger holds: the canonical DDL for a fresh one,
+ * the missing steps of the line for one at an older version.
+ *
+ * @module
+ */
+
+import type { Settings } from './config.ts';
+import { NoUpgradePathError, type SchemaErrorDetails } from './errors.ts';
+import type { Entry, LedgerRow } from './ledger.ts';
+
+/** What one unit claims and runs. */
+export interface Work {
+  /** Every name of the line that the ledger does not hold as installed. */
+  readonly entries: readonly Entry[];
+  /** The version that the steps start from; undefined for a fresh install. */
+  readonly from: string | undefined;
+  /** The versions that the steps lead through, the last one being the target. */
+  readonly steps: readonly string[];
+  /** Runs the steps, or the canonical DDL. */
+  readonly ddl: Settings['ddl'];
+}
+
+/**
+ * Decides what is to be done. Without `upgrades` a version that is not there is simply installed,
+ * whatever else the ledger holds.
+ *
+ * @throws {NoUpgradePathError} There are `upgrades`, and the ledger holds a version that is not of
+ * their line.
+ */
+export function workFor(
+  settings: Settings,
+  rows: readonly LedgerRow[],
+  details: SchemaErrorDetails,
+): Work {
+  const { upgrades, version } = settings;
+  const line = [...upgrades.map(({ from }) => from), version];
+  const held = rows.filter((row) => row.installed).map((row) => row.name);
+  if (upgrades.length > 0 && held.some((name) => !line.includes(name))) {
+    throw new NoUpgradePathError(held, line, details);
+  }
+  const at = line.findLastIndex((name) => held.includes(name));
+  const entries = line
+    .map((name, index) => ({ name, previous: line[index - 1] ?? null }))
+    .filter(({ name }) => !held.includes(name));
+  if (at === -1) return { entries, from: undefined, steps: [version], ddl: settings.ddl };
+  return {
+    entries,
+    from: line[at],
+    steps: line.slice(at + 1),
+    ddl: async (db) => {
+      for (const step of upgrades.slice(at)) await step.ddl(db);
+    },
+  };
+}
+
+/** The live claim that has to be waited for, if there is one: with a line, of any version. */
+export function holderIn(settings: Settings, rows: readonly LedgerRow[]): LedgerRow | undefined {
+  return rows.find((row) =>
+    !row.installed && !row.expired &&
+    (settings.upgrades.length > 0 || row.name === settings.version)
+  );
+}
