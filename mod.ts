@@ -63,4 +63,5 @@ export type { PlannedStatement, SchemaPlanData } from './src/plan_data.ts';
 export type { EncodedValue } from './src/values.ts';
 export type { KyselyLike } from './src/kysely.ts';
 export type { BatchStatement } from './src/recorder.ts';
+export { type LedgerEntry, schemaStatus, type StatusOptions } from './src/status.ts';
 export type { Dialect } from './src/sql_text.ts';

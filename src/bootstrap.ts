@@ -17,12 +17,11 @@ import {
 } from './contention.ts';
 import { DriftError, messageOf, NewerSchemaError, WaitTimeoutError } from './errors.ts';
 import type { Database, KyselyLike } from './kysely.ts';
-import { databaseOf, dialectOf } from './database.ts';
-import { Ledger, type LedgerRow } from './ledger.ts';
+import { databaseOf, placedOf } from './database.ts';
+import type { LedgerRow } from './ledger.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
-import type { Dialect } from './sql_text.ts';
 import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
@@ -115,10 +114,7 @@ export async function bootstrap(
   settings: Settings,
   onDdlError: (error: unknown) => void = () => {},
 ): Promise<BootstrapResult> {
-  const database = databaseOf(db);
-  const dialect = settings.dialect ?? dialectOf(database);
-  for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
-  return await new Bootstrap(database, dialect, settings).run(onDdlError);
+  return await new Bootstrap(databaseOf(db), settings).run(onDdlError);
 }
 
 class Bootstrap {
@@ -132,26 +128,17 @@ class Bootstrap {
   #lastContention: unknown;
   #lastDdlError: { readonly error: unknown } | undefined;
 
-  constructor(db: Database, dialect: Dialect, settings: Settings) {
-    const marker = dialect === 'postgres' ? settings.marker.toLowerCase() : settings.marker;
-    if (settings.schema !== undefined && dialect !== 'postgres') {
-      throw new RangeError(
-        `Cannot bootstrap the schema as 'schema' is for Postgres: the instance speaks ${dialect}`,
-      );
-    }
-    const placed = settings.schema === undefined ? db : db.withSchema(settings.schema);
-    const { batch, logger } = settings;
+  constructor(db: Database, settings: Settings) {
+    const { batch, logger, version } = settings;
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
+    // With a batch, everything goes through it: no probe reads a stale replica after a write.
+    const isBatch = this.#strategy === 'batch';
+    const placed = placedOf(db, { ...settings, batch: isBatch ? batch : undefined });
     this.#call = {
-      db: placed,
-      handle: batch && this.#strategy === 'batch'
-        ? { executeQuery: async (query) => ({ rows: (await batch.execute([query]))[0] ?? [] }) }
-        : placed,
+      ...placed,
       settings,
-      dialect,
-      details: { marker, version: settings.version },
-      ledger: new Ledger(placed, marker, dialect),
+      details: { marker: placed.marker, version },
       patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
       owners: new Set(),
       checksum: undefined,
@@ -163,8 +150,9 @@ class Bootstrap {
   }
 
   async run(onDdlError: (error: unknown) => void): Promise<BootstrapResult> {
-    const { patience, settings } = this.#call;
+    const { patience, settings, dialect } = this.#call;
     patience.check();
+    for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
     if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
     for (let isFirst = true;; isFirst = false) {
       try {

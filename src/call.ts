@@ -6,19 +6,14 @@
 
 import type { Settings } from './config.ts';
 import type { SchemaErrorDetails } from './errors.ts';
-import type { Database, Handle } from './kysely.ts';
-import { type Extra, type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
-import type { Dialect } from './sql_text.ts';
+import type { Placed } from './database.ts';
+import type { Handle } from './kysely.ts';
+import { type Extra, type LedgerRow, rowsOf } from './ledger.ts';
 import type { Patience } from './wait.ts';
 
 /** What every try of one call shares. */
-export interface Call {
-  readonly db: Database;
-  /** Runs the library's own statements: the batch if there is one, else `db`. */
-  readonly handle: Handle;
+export interface Call extends Placed {
   readonly settings: Settings;
-  readonly dialect: Dialect;
-  readonly ledger: Ledger;
   readonly patience: Patience;
   /** Marker and version, for errors. */
   readonly details: SchemaErrorDetails;

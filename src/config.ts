@@ -190,7 +190,8 @@ const LONGEST_MS = 2_147_483_647;
 // A lone surrogate is not text: every engine would store the same replacement character for it.
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
 
-const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
+/** What each field must be. */
+export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   version: {
     type: 'string',
     holds: (value: string) => /^[^]{1,255}$/.test(value) && !UNSTORABLE.test(value),
@@ -325,9 +326,6 @@ export function checkFields(
   }
   return Object.fromEntries(fields);
 }
-
-/** The rules for fields that {@linkcode checkFields} is given elsewhere. */
-export const { signal: signalRule, batch: batchRule } = RULES;
 
 /** The rule of a duration in milliseconds. */
 export function duration(least: number): Rule {

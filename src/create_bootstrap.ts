@@ -6,14 +6,7 @@
 
 import { bootstrap, type BootstrapResult } from './bootstrap.ts';
 import type { AtomicBatch } from './batch.ts';
-import {
-  batchRule,
-  type BootstrapConfig,
-  checkFields,
-  duration,
-  parseConfig,
-  signalRule,
-} from './config.ts';
+import { type BootstrapConfig, checkFields, duration, parseConfig, RULES } from './config.ts';
 import type { KyselyLike } from './kysely.ts';
 
 /** What {@linkcode createBootstrap} takes. */
@@ -121,7 +114,7 @@ export function createBootstrap<K extends KyselyLike>(
 
   async function install(db: K, key: unknown, options: EnsureOptions): Promise<BootstrapResult> {
     const { key: _, ...fields } = options;
-    const given = checkFields('options', fields, { signal: signalRule, batch: batchRule });
+    const given = checkFields('options', fields, { signal: RULES.signal, batch: RULES.batch });
     const memory = memoryFor(key);
     const result = await bootstrap(db, { ...settings, ...given }, (error) => {
       memory.set(key, { failure: { error, until: performance.now() + cooldownMs } });

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { problem } from './config.ts';
-import { builderOf, compile, type Database } from './kysely.ts';
+import { problem, type Settings } from './config.ts';
+import { builderOf, compile, type CompiledQuery, type Database, type Handle } from './kysely.ts';
+import { Ledger } from './ledger.ts';
 import type { Dialect } from './sql_text.ts';
 
 /**
@@ -24,6 +25,43 @@ export function databaseOf(db: unknown): Database {
     );
   }
   return candidate as Database;
+}
+
+/** Where a ledger is, and how to reach it. */
+export interface Placed {
+  readonly db: Database;
+  /** Runs the library's own statements: the batch if there is one, else `db`. */
+  readonly handle: Handle;
+  readonly dialect: Dialect;
+  readonly ledger: Ledger;
+  /** The table's name before plugins: release 1.0.0 wrote it unquoted, so Postgres folded it. */
+  readonly marker: string;
+}
+
+/**
+ * Places a ledger: in the schema, and on the batch if there is one.
+ *
+ * @throws {RangeError} A schema is named, and the database is not Postgres.
+ */
+export function placedOf(
+  db: Database,
+  given: Pick<Settings, 'marker' | 'schema' | 'dialect' | 'batch'>,
+): Placed {
+  const { schema, batch } = given;
+  const dialect = given.dialect ?? dialectOf(db);
+  if (schema !== undefined && dialect !== 'postgres') {
+    throw new RangeError(problem('schema', { words: 'be left out but on Postgres' }, schema));
+  }
+  const placed = schema === undefined ? db : db.withSchema(schema);
+  const marker = dialect === 'postgres' ? given.marker.toLowerCase() : given.marker;
+  const handle = batch
+    ? {
+      executeQuery: async (query: CompiledQuery) => ({
+        rows: (await batch.execute([query]))[0] ?? [],
+      }),
+    }
+    : placed;
+  return { db: placed, handle, dialect, ledger: new Ledger(placed, marker, dialect), marker };
 }
 
 /**

@@ -1,0 +1,90 @@
+/**
+ * Looking at a ledger.
+ *
+ * @module
+ */
+
+import type { AtomicBatch } from './batch.ts';
+import { checkFields, RULES } from './config.ts';
+import { isMissingTable } from './contention.ts';
+import { databaseOf, placedOf } from './database.ts';
+import type { KyselyLike } from './kysely.ts';
+import { rowsOf } from './ledger.ts';
+import type { Dialect } from './sql_text.ts';
+
+/** Which ledger {@linkcode schemaStatus} reads; each field as in `BootstrapConfig`. */
+export interface StatusOptions {
+  /** The ledger table. */
+  readonly marker?: string;
+  /** Its schema, on Postgres. */
+  readonly schema?: string;
+  /** The dialect, where it is not to be detected. */
+  readonly dialect?: Dialect;
+  /** Reads through this batch, which on D1 means from the primary. */
+  readonly batch?: AtomicBatch;
+}
+
+/** A version in a ledger. */
+export interface LedgerEntry {
+  /** The version. */
+  readonly version: string;
+  /** `'installing'` while a claim stands: one that has run out will be taken over. */
+  readonly state: 'installed' | 'installing';
+  /** When it was installed or claimed, by the database's clock; unknown for release 1.0.0. */
+  readonly since: Date | undefined;
+  /** The random name of the try that installed or claimed it; unknown for release 1.0.0. */
+  readonly owner: string | undefined;
+  /** How long a claim still holds without being renewed, in milliseconds; 0 once it has run out. */
+  readonly leaseLeftMs: number | undefined;
+  /** The version that an upgrade's step led from. */
+  readonly previous: string | undefined;
+  /** The checksum of the DDL, where it is known. */
+  readonly checksum: string | undefined;
+}
+
+/**
+ * Lists what a ledger holds, in one statement, a read. A database without a ledger has an empty
+ * list.
+ *
+ * @example
+ * ```ts
+ * import type { Kysely } from 'kysely';
+ * import { schemaStatus } from '@arraypress/db-migrate';
+ *
+ * export async function versions(db: Kysely<unknown>): Promise<string[]> {
+ *   return (await schemaStatus(db)).map(({ version, state }) => `${version}: ${state}`);
+ * }
+ * ```
+ *
+ * @param db The caller's Kysely instance.
+ * @param options Which ledger to read.
+ * @returns The entries, in the order in which they were installed.
+ * @throws {TypeError} `db` or a field of the options is of the wrong type.
+ * @throws {RangeError} A field of the options is out of range.
+ */
+export async function schemaStatus(
+  db: KyselyLike,
+  options: StatusOptions = {},
+): Promise<LedgerEntry[]> {
+  const { marker, schema, dialect, batch } = RULES;
+  checkFields('options', options, { marker, schema, dialect, batch });
+  const { ledger, handle } = placedOf(databaseOf(db), { marker: 'migrations', ...options });
+  try {
+    const { rows } = await handle.executeQuery(ledger.probe());
+    const now = Number(rows[0]?.clock);
+    return rowsOf(rows)
+      .sort((a, b) => (a.since ?? 0) - (b.since ?? 0))
+      .map(({ name, installed, since, owner, leaseUntil, previous, checksum }) => ({
+        version: name,
+        state: installed ? 'installed' : 'installing',
+        since: since === undefined ? undefined : new Date(since),
+        owner,
+        leaseLeftMs: leaseUntil === undefined ? undefined : Math.max(0, leaseUntil - now),
+        previous,
+        checksum,
+      }));
+  } catch (error) {
+    if (isMissingTable(error)) return [];
+    throw error;
+  }
+}
