@@ -22,6 +22,7 @@
  * @module
  */
 
+export { adoptMigrator, type AdoptOptions, type AdoptResult } from './src/adopt_migrator.ts';
 export {
   type AtomicBatch,
   type BatchLimits,
@@ -49,6 +50,7 @@ export {
   type Holder,
   LeaseLostError,
   NewerSchemaError,
+  NotAdoptableError,
   NotRecordableError,
   NoUpgradePathError,
   SchemaError,

@@ -5,7 +5,7 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { contentionOf, isAbortedTransaction, isMissingTable } from './contention.ts';
+import { isAbortedTransaction, isMissingTable } from './contention.ts';
 import {
   DdlStalledError,
   LeaseLostError,
@@ -17,6 +17,7 @@ import type { Checksums, LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
 import { beginPolitely, isSchemaMissing } from './postgres.ts';
 import { refusalInUnit } from './sql_text.ts';
+import { patiently } from './patiently.ts';
 import { Backoff, sleep } from './wait.ts';
 import { type Work, workFor } from './work.ts';
 
@@ -319,19 +320,6 @@ export class Attempt {
       if (!first || first.error === error) throw error;
       this.#call.logError('the transaction was not rolled back cleanly', error);
       throw first.error;
-    }
-  }
-}
-
-/** Sends a statement that is harmless to repeat until the database is not busy, a few times. */
-async function patiently<T>(send: () => Promise<T>, tries = 10): Promise<T> {
-  const backoff = new Backoff();
-  for (let left = tries;; left--) {
-    try {
-      return await send();
-    } catch (error) {
-      if (left === 0 || !contentionOf(error)) throw error;
-      await sleep(backoff.next());
     }
   }
 }

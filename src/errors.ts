@@ -15,7 +15,8 @@ export type SchemaErrorCode =
   | 'NOT_RECORDABLE'
   | 'NO_UPGRADE_PATH'
   | 'NEWER_SCHEMA'
-  | 'DRIFT';
+  | 'DRIFT'
+  | 'NOT_ADOPTABLE';
 
 /** Where an error happened. */
 export interface SchemaErrorDetails {
@@ -221,6 +222,13 @@ export class DriftError extends SchemaError {
     );
     this.installed = installed;
     this.current = current;
+  }
+}
+
+/** The database cannot be handed over to Kysely's own Migrator. Nothing was changed. */
+export class NotAdoptableError extends SchemaError {
+  static {
+    identify(this, 'NotAdoptableError', 'NOT_ADOPTABLE');
   }
 }
 
