@@ -5,7 +5,8 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { isAbortedTransaction, isMissingTable } from './contention.ts';
+import { Claim } from './claim.ts';
+import { isAbortedTransaction } from './contention.ts';
 import {
   DdlStalledError,
   LeaseLostError,
@@ -14,36 +15,28 @@ import {
 } from './errors.ts';
 import { checkedInstance, type Database, gatedTransaction } from './kysely.ts';
 import type { Checksums, LedgerRow } from './ledger.ts';
+import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
 import { beginPolitely, isSchemaMissing } from './postgres.ts';
 import { refusalInUnit } from './sql_text.ts';
-import { patiently } from './patiently.ts';
-import { Backoff, sleep } from './wait.ts';
 import { type Work, workFor } from './work.ts';
 
-type Phase = 'claim' | 'ddl' | 'finish' | 'over';
-
-/** One try. Its owner is new, so that nothing a former try left behind can be mistaken for it. */
+/** One try. */
 export class Attempt {
-  /** The random name that its claim carries. */
-  readonly owner: string = crypto.randomUUID();
-  /** True once a transaction has begun or a statement of ours was sent. */
+  /** True once a transaction has begun. */
   begun = false;
   /** The error that came out of the caller's DDL. */
   ddlError: { readonly error: unknown } | undefined;
 
   readonly #call: Call;
-  readonly #isTransaction: boolean;
   readonly #work: Work;
-  readonly #names: readonly string[];
-  readonly #texts: { sql: string }[] = [];
-  #phase: Phase = 'claim';
+  readonly #claim: Claim;
+  readonly #isTransaction: boolean;
+  #phase: 'claim' | 'ddl' | 'finish' | 'over' = 'claim';
   #finishingSince = 0;
-  #renewedAt = 0;
-  #isClaimSent = false;
-  #isLost = false;
+  /** The statements that the DDL has issued in the transaction. */
+  readonly #statements: { sql: string }[] = [];
   #inFlight = 0;
-  #renewal: Promise<void> | undefined;
   #lastFailure: { error: unknown } | undefined;
   #abandoned: { error: unknown } | undefined;
   #giveUp!: (error: unknown) => void;
@@ -52,10 +45,9 @@ export class Attempt {
   constructor(call: Call, strategy: 'transaction' | 'lease', work: Work) {
     this.#call = call;
     this.#work = work;
-    this.#names = work.entries.map(({ name }) => name);
+    this.#claim = new Claim(call, work.entries);
     this.#isTransaction = strategy === 'transaction';
     this.#givenUp.catch(() => {});
-    call.owners.add(this.owner);
   }
 
   /** Runs the try. Resolves with the rows that it read last: its own, or another caller's. */
@@ -71,7 +63,7 @@ export class Attempt {
   }
 
   async #steps(handle: Database, isLedgerMissing: boolean): Promise<LedgerRow[]> {
-    const { ledger, patience, dialect, settings: { schema, leaseMs } } = this.#call;
+    const { ledger, patience, dialect, settings } = this.#call;
     this.begun = true;
     patience.check();
     const session = dialect === 'postgres' && this.#isTransaction
@@ -79,93 +71,74 @@ export class Attempt {
       : undefined;
     if (session?.isLocked === false) return [];
     if (isLedgerMissing) {
-      if (schema !== undefined && await isSchemaMissing(handle, schema)) {
-        await handle.executeQuery(ledger.createSchema(schema));
+      if (settings.schema !== undefined && await isSchemaMissing(handle, settings.schema)) {
+        await handle.executeQuery(ledger.createSchema(settings.schema));
       }
       await handle.executeQuery(ledger.create());
     }
-
-    this.#renewedAt = performance.now();
-    this.#isClaimSent = true;
-    await handle.executeQuery(ledger.claim(this.#work.entries, this.owner, leaseMs));
-    let rows = await readRows(this.#call, handle, session?.restore);
-    if (rows.some((row) => row.expired)) {
-      this.#renewedAt = performance.now();
-      await handle.executeQuery(ledger.takeOver(this.#names, this.owner, leaseMs));
-      rows = await readRows(this.#call, handle);
-    }
-    if (!this.#hasAll(rows, false) || !this.#isStillRight(rows)) {
+    const rows = await this.#claim.take(handle, session?.restore);
+    if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
-      if (rows.some((row) => row.owner === this.owner)) {
-        await handle.executeQuery(ledger.release(this.#names, this.owner));
-      }
+      if (rows.some(({ owner }) => owner === this.#claim.owner)) await this.#claim.release(handle);
       return rows;
     }
-
     patience.check();
     await this.#runDdl(handle);
     return await this.#finish(handle);
   }
 
-  #hasAll(rows: readonly LedgerRow[], installed: boolean): boolean {
-    return this.#names.every((name) =>
-      rows.some((row) =>
-        row.name === name && row.owner === this.owner && row.installed === installed
-      )
-    );
-  }
-
   /** Whether the steps that were chosen are still the right ones, now that nothing can change. */
   #isStillRight(rows: readonly LedgerRow[]): boolean {
-    const others = rows.filter((row) => row.owner !== this.owner);
     const { settings, details } = this.#call;
+    const others = rows.filter(({ owner }) => owner !== this.#claim.owner);
     return workFor(settings, others, details).from === this.#work.from;
   }
 
   async #runDdl(handle: Database): Promise<void> {
-    const { leaseMs } = this.#call.settings;
     const instance = this.#isTransaction
       ? gatedTransaction(handle, {
         enter: (sql) => this.#enter(sql),
         leave: (failure) => this.#leave(failure),
       })
-      : checkedInstance(handle, () => this.#checkLease());
-    const run = async () => {
-      try {
-        await this.#work.ddl(instance);
-      } catch (error) {
-        this.ddlError = { error };
-        throw error;
-      }
-    };
+      : checkedInstance(handle, () => this.#claim.checkTime());
     this.#phase = 'ddl';
-    const stop = every(leaseMs / 3, () => this.#renew(handle));
+    // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
+    // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
+    // does nothing keeps its lease.
+    const renewal = setInterval(() => {
+      if (this.#inFlight === 0) this.#claim.renew(handle);
+    }, this.#call.settings.leaseMs / 3);
     try {
-      await Promise.race([run(), this.#givenUp]);
+      await Promise.race([this.#ddl(instance), this.#givenUp]);
     } finally {
-      stop();
+      clearInterval(renewal);
       this.#phase = 'finish';
       this.#finishingSince = performance.now();
-      await this.#renewal;
+      await this.#claim.settled();
+    }
+  }
+
+  async #ddl(instance: Database): Promise<void> {
+    try {
+      await this.#work.ddl(instance);
+    } catch (error) {
+      if (!(error instanceof LeaseLostError)) this.ddlError = { error };
+      throw error;
     }
   }
 
   /** Lets a statement of the DDL into the transaction, or refuses it. */
   async #enter(sql: string): Promise<void> {
-    const reason = refusalInUnit(sql, this.#call.dialect);
-    if (reason) throw new StatementRefusedError(sql, reason, this.#call.details);
-    // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-    if (this.#phase !== 'ddl') {
-      throw new StatementRefusedError(
-        sql,
-        'the install it belonged to is over',
-        this.#call.details,
-      );
-    }
-    await this.#renewal;
+    const { dialect, details } = this.#call;
+    // Kysely before 0.28 would send a late one on a connection that serves somebody else by now.
+    const reason = this.#phase === 'ddl'
+      ? refusalInUnit(sql, dialect)
+      : 'the install that it belonged to is over';
+    if (reason) throw new StatementRefusedError(sql, reason, details);
+    await this.#claim.settled();
     if (this.#abandoned) throw this.#abandoned.error;
-    this.#throwIfLost();
-    this.#texts.push({ sql });
+    this.#claim.check();
+    this.#statements.push({ sql });
     this.#inFlight++;
   }
 
@@ -174,138 +147,73 @@ export class Attempt {
     if (failure) this.#lastFailure = failure;
   }
 
-  /**
-   * Keeps the claim alive while the DDL runs. In a transaction that is its own handle, so only
-   * between two statements of the DDL; in a real one nobody sees the row, but the statement tells
-   * Postgres that the session is not idle, and a dialect whose `begin` does nothing keeps its lease.
-   */
-  #renew(handle: Database): void {
-    if (this.#renewal || this.#phase !== 'ddl' || this.#inFlight > 0 || this.#isLost) return;
-    const { ledger, settings: { leaseMs } } = this.#call;
-    const sentAt = performance.now();
-    const renewal = async () => {
-      await handle.executeQuery(ledger.renew(this.#names, this.owner, leaseMs));
-      if (this.#hasAll(await readRows(this.#call, handle), false)) this.#renewedAt = sentAt;
-      else this.#isLost = true;
-    };
-    this.#renewal = renewal()
-      .catch((error) => this.#call.logError('a claim was not renewed', error))
-      .finally(() => this.#renewal = undefined);
-  }
-
-  /** The fence of a lease: an owner that slept past its claim sends no further statement. */
-  #checkLease(): void {
-    if (performance.now() - this.#renewedAt > this.#call.settings.leaseMs) this.#isLost = true;
-    this.#throwIfLost();
-  }
-
-  #throwIfLost(): void {
-    if (this.#isLost) throw this.#lost('may have been taken over');
-  }
-
-  #lost(found: string): LeaseLostError {
-    const { settings: { leaseMs }, details } = this.#call;
-    return new LeaseLostError(
-      `this caller's claim was not renewed within ${leaseMs} ms and ${found}. Call again to wait ` +
-        `for the other caller; if one statement takes longer than this, raise 'leaseMs'`,
-      details,
+  async #finish(handle: Database): Promise<LedgerRow[]> {
+    const checksums = await this.#checksums();
+    if (!this.#isTransaction) return await this.#claim.finishPatiently(handle, checksums);
+    let cause: unknown;
+    try {
+      const rows = await this.#claim.finish(handle, checksums);
+      if (rows) return rows;
+    } catch (error) {
+      if (!isAbortedTransaction(error)) throw error;
+      cause = this.#lastFailure?.error ?? error;
+    }
+    const found = cause === undefined
+      ? 'a statement of it rolled the transaction back'
+      : 'a statement of it failed and the error was caught';
+    throw new TransactionAbortedError(
+      `the ddl returned, but its transaction cannot be committed: ${found}. Nothing was ` +
+        `installed. Let the error of a failed statement through, or avoid the failing statement`,
+      { ...this.#call.details, cause },
     );
   }
 
-  /**
-   * Finishes the claim and reads the proof. Under a lease the DDL's effects are there already, so a
-   * busy database or a lost answer leads to another look, never to another run of the DDL.
-   */
-  async #finish(handle: Database): Promise<LedgerRow[]> {
-    const { ledger, settings: { leaseMs } } = this.#call;
-    const checksums = await this.#checksums();
-    const backoff = new Backoff();
-    for (;;) {
-      try {
-        await handle.executeQuery(ledger.finish(this.#names, this.owner, checksums));
-        const rows = await readRows(this.#call, handle);
-        if (this.#hasAll(rows, true)) return rows;
-        throw this.#notMine(rows.find((row) => this.#names.includes(row.name)));
-      } catch (error) {
-        const isOver = performance.now() - this.#finishingSince > leaseMs;
-        if (error instanceof LeaseLostError || this.#isTransaction || isOver) {
-          throw isAbortedTransaction(error) ? this.#aborted(error) : error;
-        }
-        await sleep(backoff.next());
-      }
-    }
-  }
-
+  /** The checksum of a canonical DDL: recorded, or of the statements that were just seen. */
   async #checksums(): Promise<Checksums> {
     const { settings: { version }, dialect, checksum } = this.#call;
     const isSeen = this.#work.from === undefined && this.#isTransaction;
-    const known = checksum ?? (isSeen ? await checksumOf(this.#texts, dialect) : undefined);
+    const known = checksum ?? (isSeen ? await checksumOf(this.#statements, dialect) : undefined);
     return known === undefined ? {} : { [version]: known };
-  }
-
-  #notMine(row: LedgerRow | undefined): Error {
-    if (this.#isTransaction && !row) {
-      return this.#aborted(undefined, 'a statement of it rolled the transaction back');
-    }
-    return this.#lost(row ? `is held by "${row.owner}" now` : 'is gone from the ledger');
-  }
-
-  #aborted(error: unknown, found = 'a statement of it failed and the error was caught'): Error {
-    return new TransactionAbortedError(
-      `the ddl returned, but its transaction cannot be committed: ${found}. Nothing was ` +
-        `installed. Let the error of a failed statement through, or avoid the failing statement`,
-      { ...this.#call.details, cause: this.#lastFailure?.error ?? error },
-    );
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
   async #settle(error: unknown): Promise<LedgerRow[]> {
-    const { logError } = this.#call;
     if (this.#phase === 'finish' && !this.ddlError) {
       const rows = await patiently(() => readRows(this.#call)).catch((second) => {
-        logError('the ledger could not be read after an unclear answer', second);
+        this.#call.logError('the ledger could not be read after an unclear answer', second);
         return [];
       });
-      if (this.#hasAll(rows, true)) return rows;
+      if (this.#claim.holds(rows, 'installed')) return rows;
     }
     // In a real transaction there is nothing left to release; but not every dialect has one.
-    if (this.#isClaimSent) await this.#release();
+    await this.#claim.release(this.#call.db);
     throw error;
-  }
-
-  async #release(): Promise<void> {
-    const { db, ledger, logError } = this.#call;
-    const send = () => db.executeQuery(ledger.release(this.#names, this.owner));
-    await patiently(send).catch((second) => {
-      if (!isMissingTable(second)) logError('a claim was not released', second);
-    });
   }
 
   /** Whether the deadline or the signal may end this try now, and with which error. */
   #cut(): { error: unknown } | undefined {
     const end = this.#call.patience.exhausted();
-    const isStalled = this.#phase === 'ddl' && this.#isTransaction && this.#texts.length === 0;
+    const isStalled = this.#phase === 'ddl' && this.#isTransaction && this.#statements.length === 0;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;
-    const error = isStalled
-      ? new DdlStalledError(
-        `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
-          `the connection that its own transaction holds: use the instance that 'ddl' receives, ` +
-          `or strategy 'lease'. What it does on another instance from now on is not undone`,
-        { ...this.#call.details, cause: end.error },
-      )
-      : end.error;
-    this.#abandoned = { error };
+    this.#abandoned = isStalled ? { error: this.#stalled(end.error) } : end;
     // The transaction must end, or the DDL would wait for its connection for ever.
-    this.#giveUp(error);
+    this.#giveUp(this.#abandoned.error);
     return this.#abandoned;
   }
 
+  #stalled(cause: unknown): DdlStalledError {
+    return new DdlStalledError(
+      `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
+        `the connection that its own transaction holds: use the instance that 'ddl' receives, or ` +
+        `strategy 'lease'. What it does on another instance from now on is not undone`,
+      { ...this.#call.details, cause },
+    );
+  }
+
   /** Kysely throws the error of its rollback in place of the first one; this keeps the first. */
-  async #inTransaction(
-    steps: (trx: Database) => Promise<LedgerRow[]>,
-  ): Promise<LedgerRow[]> {
+  async #inTransaction(steps: (trx: Database) => Promise<LedgerRow[]>): Promise<LedgerRow[]> {
     let first: { error: unknown } | undefined;
     try {
       return await this.#call.db.transaction().execute(async (trx) => {
@@ -322,15 +230,4 @@ export class Attempt {
       throw first.error;
     }
   }
-}
-
-/** Calls `work` every `ms` milliseconds until the returned function is called. */
-function every(ms: number, work: () => void): () => void {
-  let timer: ReturnType<typeof setTimeout>;
-  const tick = () => {
-    work();
-    timer = setTimeout(tick, ms);
-  };
-  timer = setTimeout(tick, ms);
-  return () => clearTimeout(timer);
 }

@@ -1,0 +1,140 @@
+/**
+ * A claim: rows of the ledger that carry one random owner, from taking to finishing them.
+ *
+ * @module
+ */
+
+import { type Call, readRows } from './call.ts';
+import { isMissingTable } from './contention.ts';
+import { LeaseLostError } from './errors.ts';
+import type { Handle } from './kysely.ts';
+import type { Checksums, Entry, Extra, LedgerRow } from './ledger.ts';
+import { patiently } from './patiently.ts';
+import { Backoff, sleep } from './wait.ts';
+
+/** One claim. Its owner is new, so nothing that a former try left behind can be mistaken for it. */
+export class Claim {
+  /** The random name that its rows carry. */
+  readonly owner: string = crypto.randomUUID();
+  readonly #call: Call;
+  readonly #entries: readonly Entry[];
+  readonly #names: readonly string[];
+  #isSent = false;
+  #isLost = false;
+  #renewedAt = 0;
+  #renewal: Promise<void> | undefined;
+
+  constructor(call: Call, entries: readonly Entry[]) {
+    this.#call = call;
+    this.#entries = entries;
+    this.#names = entries.map(({ name }) => name);
+    call.owners.add(this.owner);
+  }
+
+  /** Claims rows that are not there, or takes over those that have run out; reads what came of it. */
+  async take(handle: Handle, extra?: Extra): Promise<LedgerRow[]> {
+    const { ledger, settings: { leaseMs } } = this.#call;
+    this.#isSent = true;
+    this.#renewedAt = performance.now();
+    await handle.executeQuery(ledger.claim(this.#entries, this.owner, leaseMs));
+    const rows = await readRows(this.#call, handle, extra);
+    if (!rows.some((row) => row.expired)) return rows;
+    this.#renewedAt = performance.now();
+    await handle.executeQuery(ledger.takeOver(this.#names, this.owner, leaseMs));
+    return await readRows(this.#call, handle);
+  }
+
+  /** True if every row is this owner's, and in that state. */
+  holds(rows: readonly LedgerRow[], state: 'installing' | 'installed'): boolean {
+    return this.#names.every((name) =>
+      rows.some((row) =>
+        row.name === name && row.owner === this.owner && row.installed === (state === 'installed')
+      )
+    );
+  }
+
+  /** Renews the claim now, if it is not being renewed already. */
+  renew(handle: Handle): void {
+    if (this.#renewal || this.#isLost) return;
+    const { ledger, settings: { leaseMs } } = this.#call;
+    const sentAt = performance.now();
+    const renewal = async () => {
+      await handle.executeQuery(ledger.renew(this.#names, this.owner, leaseMs));
+      if (this.holds(await readRows(this.#call, handle), 'installing')) this.#renewedAt = sentAt;
+      else this.#isLost = true;
+    };
+    this.#renewal = renewal()
+      .catch((error) => this.#call.logError('a claim was not renewed', error))
+      .finally(() => this.#renewal = undefined);
+  }
+
+  /** Resolves when no renewal is under way. */
+  async settled(): Promise<void> {
+    await this.#renewal;
+  }
+
+  /** Throws if the claim is known to be lost. */
+  check(): void {
+    if (this.#isLost) throw this.#lost('may have been taken over');
+  }
+
+  /** As {@linkcode check}, and throws too if the owner slept past its lease and cannot know. */
+  checkTime(): void {
+    if (performance.now() - this.#renewedAt > this.#call.settings.leaseMs) this.#isLost = true;
+    this.check();
+  }
+
+  /**
+   * Turns the rows into installed ones and reads the proof; `undefined` if they are gone.
+   *
+   * @throws {LeaseLostError} They are another owner's now.
+   */
+  async finish(handle: Handle, checksums: Checksums): Promise<LedgerRow[] | undefined> {
+    const { ledger } = this.#call;
+    await handle.executeQuery(ledger.finish(this.#names, this.owner, checksums));
+    const rows = await readRows(this.#call, handle);
+    if (this.holds(rows, 'installed')) return rows;
+    const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
+    if (row) throw this.#lost(`is held by "${row.owner}" now`);
+    return undefined;
+  }
+
+  /**
+   * As {@linkcode finish}, for a lease. The DDL's effects are there already, so a busy database or a
+   * lost answer leads to another look until the lease has run out, never to another run of the DDL.
+   */
+  async finishPatiently(handle: Handle, checksums: Checksums): Promise<LedgerRow[]> {
+    const backoff = new Backoff();
+    const startedAt = performance.now();
+    for (;;) {
+      try {
+        const rows = await this.finish(handle, checksums);
+        if (rows) return rows;
+        throw this.#lost('is gone from the ledger');
+      } catch (error) {
+        const isOver = performance.now() - startedAt > this.#call.settings.leaseMs;
+        if (error instanceof LeaseLostError || isOver) throw error;
+        await sleep(backoff.next());
+      }
+    }
+  }
+
+  /** Gives the claim back, if it was sent; a failure is logged, as the lease runs out anyway. */
+  async release(handle: Handle): Promise<void> {
+    if (!this.#isSent) return;
+    const { ledger, logError } = this.#call;
+    const send = () => handle.executeQuery(ledger.release(this.#names, this.owner));
+    await patiently(send).catch((error) => {
+      if (!isMissingTable(error)) logError('a claim was not released', error);
+    });
+  }
+
+  #lost(found: string): LeaseLostError {
+    const { settings: { leaseMs }, details } = this.#call;
+    return new LeaseLostError(
+      `this caller's claim was not renewed within ${leaseMs} ms and ${found}. Call again to wait ` +
+        `for the other caller; if one statement takes longer than this, raise 'leaseMs'`,
+      details,
+    );
+  }
+}
