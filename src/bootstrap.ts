@@ -269,11 +269,12 @@ class Bootstrap {
     const contention = contentionOf(error);
     const isWorthIt = contention !== undefined &&
       (contention === 'race' || !isFromDdl || this.#secondChances-- > 0);
-    if (!isWorthIt || this.#call.patience.exhausted()) {
-      if (isFromDdl) onDdlError(error);
-      throw error;
-    }
     this.#lastContention = error;
+    const end = this.#call.patience.exhausted();
+    if (!isWorthIt || end) {
+      if (isFromDdl) onDdlError(error);
+      throw isWorthIt && end && !isFromDdl ? end.error : error;
+    }
     this.#call.log(`trying again, as another caller was in the way: ${messageOf(error)}`);
     return 'after-a-pause';
   }
