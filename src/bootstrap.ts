@@ -159,7 +159,7 @@ class Bootstrap {
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());
-        const isKnown = isAssumed || targetOf(this.#call, this.#seen) !== undefined;
+        const isKnown = isAssumed || this.#isInstalled();
         if (!this.#isInstalled() && !holderIn(this.#settings, this.#seen)) {
           this.#seen = await this.#attempt();
         }

@@ -10,7 +10,7 @@ import { databaseOf, dialectOf } from './database.ts';
 import type { Database, KyselyLike } from './kysely.ts';
 import { quote } from './ledger.ts';
 import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
-import { type BatchStatement, record } from './recorder.ts';
+import { type BatchStatement, plain, record } from './recorder.ts';
 import { type Dialect, statementsOf, tokens } from './sql_text.ts';
 import { encode, literal } from './values.ts';
 
@@ -102,20 +102,22 @@ async function shadowOf(
     throw new TypeError(problem('shadow', { words: `speak ${dialect}` }, found));
   }
   if (schema !== null) {
-    const { schema: builder } = database as unknown as {
-      schema: { createSchema(name: string): { ifNotExists(): { execute(): Promise<void> } } };
-    };
-    await builder.createSchema(schema).ifNotExists().execute();
+    for (const sql of placing(schema)) await database.executeQuery(plain(sql));
   }
   return database;
 }
 
+/** So that DDL finds its schema, whether it names it or not. */
+function placing(schema: string): string[] {
+  return [
+    `create schema if not exists ${quote(schema)}`,
+    `set search_path to ${quote(schema)}, public`,
+  ];
+}
+
 function withMethod(plan: SchemaPlanData): SchemaPlan {
   const toSQL = () => {
-    const path = plan.schema === null ? [] : [
-      `create schema if not exists ${quote(plan.schema)}`,
-      `set search_path to ${quote(plan.schema)}, public`,
-    ];
+    const path = plan.schema === null ? [] : placing(plan.schema);
     const bodies = statementsOfPlan(plan).map((statement) => inline(statement, plan.dialect));
     return [...path, ...bodies].map((sql) => `${sql};\n`).join('');
   };
@@ -130,11 +132,12 @@ function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
   let last = '';
   for (const token of tokens(statementsOf(sql, dialect)[0]?.sql ?? sql, dialect)) {
     last = token.kind;
-    if (token.kind !== 'parameter') text += token.text;
-    else {text += literal(
-        parameters[dialect === 'sqlite' ? next++ : Number(token.text.slice(1)) - 1],
-        dialect,
-      );}
+    if (token.kind !== 'parameter') {
+      text += token.text;
+      continue;
+    }
+    const number = Number(token.text.slice(1)) || ++next;
+    text += literal(parameters[number - 1], dialect);
   }
   return last === 'comment' ? `${text}\n` : text;
 }

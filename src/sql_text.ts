@@ -20,12 +20,11 @@ type Rules = readonly (readonly [Token['kind'], RegExp])[];
 const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
 const STRING = /'(?:[^']|'')*(?:'|$)/y;
 const IDENTIFIER = /"(?:[^"]|"")*(?:"|$)/y;
-const LINE_COMMENT = /--[^\n]*/y;
 
 const RULES: Readonly<Record<Dialect, Rules>> = {
   sqlite: [
     ['space', /\s+/y],
-    ['comment', LINE_COMMENT],
+    ['comment', /--[^\n]*/y],
     ['comment', /\/\*[^]*?(?:\*\/|$)/y],
     ['string', STRING],
     ['quoted', IDENTIFIER],
@@ -36,7 +35,7 @@ const RULES: Readonly<Record<Dialect, Rules>> = {
   ],
   postgres: [
     ['space', /\s+/y],
-    ['comment', LINE_COMMENT],
+    ['comment', /--[^\n\r]*/y],
     ['parameter', /\$\d+/y],
     ['string', /[eE]'(?:[^'\\]|''|\\[^])*(?:'|$)/y],
     ['string', STRING],
@@ -118,8 +117,9 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
 }
 
 function hasBody(words: readonly string[]): boolean {
-  return words[0] === 'create' &&
-    words.some((word) => word === 'trigger' || word === 'function' || word === 'procedure');
+  return /^create (or replace )?(temp |temporary )?(trigger|function|procedure) /.test(
+    `${words.slice(0, 5).join(' ')} `,
+  );
 }
 
 const CONTROL = new Set([

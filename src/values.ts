@@ -24,7 +24,9 @@ export function encode(value: unknown): EncodedValue {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (typeof value === 'bigint') return { type: 'bigint', value: String(value) };
-  if (value instanceof Date) return { type: 'date', value: value.toISOString() };
+  if (value instanceof Date && Number.isFinite(value.getTime())) {
+    return { type: 'date', value: value.toISOString() };
+  }
   if (value instanceof ArrayBuffer) return encode(new Uint8Array(value));
   if (value instanceof Uint8Array) return { type: 'bytes', value: hexOf(value) };
   if (typeof value === 'object' && isPlain(value)) return { type: 'json', value };
@@ -54,7 +56,11 @@ export function literal(value: unknown, dialect: Dialect): string {
   if (typeof value === 'number' || typeof value === 'bigint') {
     return value < 0 ? `(${value})` : `${value}`;
   }
-  if (typeof value === 'string' && !value.includes('\0')) return quoted(value);
+  if (typeof value === 'string' && !value.includes('\0')) {
+    // The sqlite3 shell reads a script line by line, and takes a carriage return for an end of one.
+    const parts = isPostgres ? [value] : value.split('\r');
+    return parts.length === 1 ? quoted(value) : `(${parts.map(quoted).join(' || char(13) || ')})`;
+  }
   if (value instanceof Uint8Array) {
     return isPostgres ? `'\\x${hexOf(value)}'::bytea` : `x'${hexOf(value)}'`;
   }
@@ -67,13 +73,14 @@ export function quoted(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-function isPlain(value: object): boolean {
-  try {
-    return JSON.stringify(JSON.parse(JSON.stringify(value))) === JSON.stringify(value) &&
-      !('toJSON' in value);
-  } catch {
-    return false;
-  }
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object') return typeof value === 'string' || typeof value === 'boolean';
+  if (value === null) return true;
+  if (Array.isArray(value)) return value.every(isPlain);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (prototype === Object.prototype || prototype === null) &&
+    Object.values(value).every(isPlain);
 }
 
 function nameOf(value: unknown): string {
