@@ -6,7 +6,7 @@
 
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
-import { isAbortedTransaction } from './contention.ts';
+import { contentionOf, isAbortedTransaction } from './contention.ts';
 import {
   DdlStalledError,
   LeaseLostError,
@@ -39,6 +39,7 @@ export class Attempt {
   #inFlight = 0;
   #lastFailure: { error: unknown } | undefined;
   #abandoned: { error: unknown } | undefined;
+  #doomed: { error: unknown } | undefined;
   #giveUp!: (error: unknown) => void;
   readonly #givenUp = new Promise<never>((_, reject) => this.#giveUp = reject);
 
@@ -106,7 +107,8 @@ export class Attempt {
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
     const renewal = setInterval(() => {
-      if (this.#inFlight === 0) this.#claim.renew(handle);
+      if (this.#inFlight > 0 || this.#doomed) return;
+      this.#claim.renew(handle, (error) => this.#doom(error));
     }, this.#call.settings.leaseMs / 3);
     try {
       await Promise.race([this.#ddl(instance), this.#givenUp]);
@@ -121,6 +123,7 @@ export class Attempt {
   async #ddl(instance: Database): Promise<void> {
     try {
       await this.#work.ddl(instance);
+      if (this.#doomed) throw this.#doomed.error;
     } catch (error) {
       if (!(error instanceof LeaseLostError)) this.ddlError = { error };
       throw error;
@@ -128,15 +131,15 @@ export class Attempt {
   }
 
   /** Lets a statement of the DDL into the transaction, or refuses it. */
-  async #enter(sql: string): Promise<void> {
+  #enter(sql: string): void {
     const { dialect, details } = this.#call;
     // Kysely before 0.28 would send a late one on a connection that serves somebody else by now.
     const reason = this.#phase === 'ddl'
       ? refusalInUnit(sql, dialect)
       : 'the install that it belonged to is over';
     if (reason) throw new StatementRefusedError(sql, reason, details);
-    await this.#claim.settled();
-    if (this.#abandoned) throw this.#abandoned.error;
+    const end = this.#abandoned ?? this.#doomed;
+    if (end) throw end.error;
     this.#claim.check();
     this.#statements.push({ sql });
     this.#inFlight++;
@@ -144,7 +147,14 @@ export class Attempt {
 
   #leave(failure?: { error: unknown }): void {
     this.#inFlight--;
-    if (failure) this.#lastFailure = failure;
+    if (!failure) return;
+    this.#lastFailure = failure;
+    this.#doom(failure.error);
+  }
+
+  /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
+  #doom(error: unknown): void {
+    if (this.#isTransaction && contentionOf(error) === 'race') this.#doomed ??= { error };
   }
 
   async #finish(handle: Database): Promise<LedgerRow[]> {

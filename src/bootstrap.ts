@@ -122,6 +122,7 @@ class Bootstrap {
   readonly #settings: Settings;
   #strategy: Strategy;
   #isLedgerMissing = false;
+  #isOutdated = false;
   #secondChances = 1;
   #seen: readonly LedgerRow[] = [];
   #work: Work | undefined;
@@ -156,6 +157,7 @@ class Bootstrap {
     if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
     for (let isFirst = true;; isFirst = false) {
       try {
+        if (this.#isOutdated) await this.#modernize();
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());
@@ -165,7 +167,7 @@ class Bootstrap {
         }
         if (this.#isInstalled()) return this.#installed(isFirst && isKnown);
       } catch (error) {
-        if (await this.#recover(error, onDdlError) === 'at-once') continue;
+        if (this.#recover(error, onDdlError) === 'at-once') continue;
       }
       if (settings.onContention === 'return') return this.#result('pending');
       await patience.pause();
@@ -251,14 +253,10 @@ class Bootstrap {
   }
 
   /** When to look again, if that may find better; throws what the caller is to see otherwise. */
-  async #recover(
-    error: unknown,
-    onDdlError: (error: unknown) => void,
-  ): Promise<'at-once' | 'after-a-pause'> {
+  #recover(error: unknown, onDdlError: (error: unknown) => void): 'at-once' | 'after-a-pause' {
     const isFromDdl = this.#lastDdlError !== undefined && this.#lastDdlError.error === error;
     if (!isFromDdl && isMissingColumn(error) && !this.#call.isModern) {
-      this.#call.isModern = true;
-      await modernizeLedger(this.#call);
+      this.#isOutdated = true;
       return 'at-once';
     }
     if (!isFromDdl && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
@@ -277,6 +275,12 @@ class Bootstrap {
     }
     this.#call.log(`trying again, as another caller was in the way: ${messageOf(error)}`);
     return 'after-a-pause';
+  }
+
+  async #modernize(): Promise<void> {
+    await modernizeLedger(this.#call);
+    this.#isOutdated = false;
+    this.#call.isModern = true;
   }
 
   #timeout(): unknown {

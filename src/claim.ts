@@ -53,8 +53,8 @@ export class Claim {
     );
   }
 
-  /** Renews the claim now, if it is not being renewed already. */
-  renew(handle: Handle): void {
+  /** Renews the claim now, if it is not being renewed already; a failure is logged, and told. */
+  renew(handle: Handle, onError: (error: unknown) => void): void {
     if (this.#renewal || this.#isLost) return;
     const { ledger, settings: { leaseMs } } = this.#call;
     const sentAt = performance.now();
@@ -64,7 +64,10 @@ export class Claim {
       else this.#isLost = true;
     };
     this.#renewal = renewal()
-      .catch((error) => this.#call.logError('a claim was not renewed', error))
+      .catch((error) => {
+        this.#call.logError('a claim was not renewed', error);
+        onError(error);
+      })
       .finally(() => this.#renewal = undefined);
   }
 

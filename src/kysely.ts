@@ -115,7 +115,7 @@ export function tableOf(select: CompiledQuery): { schema?: string; name: string 
 /** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
 export interface Gate {
   /** Before it is sent. Throws to refuse it. */
-  enter(sql: string): Promise<void> | void;
+  enter(sql: string): void;
   /** After it, with its error if it failed. */
   leave(failure?: { error: unknown }): void;
 }
@@ -192,7 +192,7 @@ function instanceOf(
 
 function gated(connection: Connection, gate: Gate): Connection {
   async function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
-    await gate.enter(query.sql);
+    gate.enter(query.sql);
     let failure: { error: unknown } | undefined;
     try {
       return await connection.executeQuery(query, ...rest);
@@ -207,7 +207,7 @@ function gated(connection: Connection, gate: Gate): Connection {
     query: CompiledQuery,
     ...rest: unknown[]
   ): AsyncIterableIterator<QueryResult> {
-    await gate.enter(query.sql);
+    gate.enter(query.sql);
     let failure: { error: unknown } | undefined;
     try {
       yield* connection.streamQuery(query, ...rest);
