@@ -1,0 +1,52 @@
+/**
+ * The programs of this folder that are tests, too.
+ *
+ * @module
+ */
+
+import { type Outcome, single, skipsIn, type Step } from './outcome.ts';
+import { run } from './process.ts';
+
+/** A program that is run as a test. */
+interface Extra {
+  name: string;
+  /** The arguments of `deno`. */
+  command: readonly string[];
+  /**
+   * What it counts: one test that passes with exit code 0, or what its last line says, which must
+   * be `N passed, N failed`.
+   */
+  counts: 'exit code' | 'last line';
+}
+
+/** To have one more program run by the test command, add it here. */
+const EXTRAS: readonly Extra[] = [
+  { name: 'demo', command: ['run', '-A', 'scripts/demo.ts'], counts: 'exit code' },
+];
+
+/** The programs as steps. */
+export function extras(): Step[] {
+  return EXTRAS.map(({ name, command, counts }) => ({
+    name,
+    runtime: 'deno',
+    async run() {
+      const { code, output } = await run([Deno.execPath(), ...command]);
+      return counts === 'exit code' ? single(code === 0, output) : lastLine(code, output);
+    },
+  }));
+}
+
+/** The outcome that an output's last line tells. Without one, or against it, it is a failure. */
+function lastLine(code: number, output: string): Outcome {
+  const line = output.trimEnd().split('\n').at(-1) ?? '';
+  const match = /^(\d+) passed, (\d+) failed$/.exec(line);
+  const passed = Number(match?.[1] ?? 0);
+  const failed = Number(match?.[2] ?? 0);
+  const wrong = match === null || passed + failed === 0 || (code !== 0 && failed === 0);
+  return {
+    passed,
+    failed: wrong ? failed + 1 : failed,
+    details: wrong ? `${output}\n(exit code ${code}, last line "${line}")` : output,
+    skipped: skipsIn(output),
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * What the test command prints: one line a step, what failed in full, what was skipped, the totals.
+ *
+ * @module
+ */
+
+import type { Outcome, Step } from './outcome.ts';
+
+const terminal = Deno.stdout.isTerminal();
+
+/** Counts what steps came to, and prints it. */
+export class Report {
+  #passed = 0;
+  #failed = 0;
+  /** What was skipped: the runtimes where it was, by step. */
+  readonly #skipped = new Map<string, Map<string, string[]>>();
+
+  /** On a terminal, says what runs now. */
+  start({ name, runtime }: Step): void {
+    if (terminal) write(`      ${name} (${runtime}) ...`);
+  }
+
+  /** Prints the line of a step that has ended; what failed follows in full. */
+  end({ name, runtime }: Step, { passed, failed, details, skipped }: Outcome, ms: number): void {
+    this.#passed += passed;
+    this.#failed += failed;
+    for (const what of skipped) this.#skip(what, name, runtime);
+
+    const line = [
+      name.padEnd(30),
+      runtime.padEnd(6),
+      `${passed} passed`.padStart(10),
+      `${failed} failed`.padStart(9),
+      `${(ms / 1_000).toFixed(1)} s`.padStart(8),
+    ].join(' ');
+    if (terminal) write('\r\x1b[K');
+    console.log(`${verdict(failed === 0)} ${line}`);
+    if (failed > 0) console.log(`\n${indent(details.trim())}\n`);
+  }
+
+  /** Prints the totals, as the last line of all. Tells whether all is well. */
+  summary(): boolean {
+    if (this.#skipped.size > 0) console.log('\nSkipped:');
+    for (const [what, steps] of this.#skipped) {
+      console.log(`  ${what}`);
+      for (const [name, runtimes] of steps) console.log(`    ${name}: ${runtimes.join(', ')}`);
+    }
+    console.log(`\n${this.#passed} passed, ${this.#failed} failed`);
+    return this.#failed === 0 && this.#passed > 0;
+  }
+
+  #skip(what: string, name: string, runtime: string): void {
+    const steps = this.#skipped.get(what) ?? new Map<string, string[]>();
+    this.#skipped.set(what, steps);
+    steps.set(name, [...steps.get(name) ?? [], runtime]);
+  }
+}
+
+function verdict(good: boolean): string {
+  const word = good ? 'ok   ' : 'FAIL ';
+  return terminal ? `\x1b[${good ? 32 : 31}m${word}\x1b[0m` : word;
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '    ');
+}
+
+function write(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}

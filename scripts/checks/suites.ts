@@ -1,0 +1,107 @@
+/**
+ * The test files, each under every runtime's own test runner. Which tests passed is read from the
+ * report that the runner writes, never guessed from what it prints; and whatever does not end the
+ * way a good run ends counts as a failure.
+ *
+ * @module
+ */
+
+import type { Runtime, RuntimeName } from '../runtimes.ts';
+import { parseReport, type TestCase } from './junit.ts';
+import { type Outcome, skipsIn, type Step, UNCAUGHT } from './outcome.ts';
+import { ROOT, run, type RunResult } from './process.ts';
+
+const UNCAUGHT_LINE = new RegExp(`^\\s*${UNCAUGHT} .*`, 'm');
+
+/** The test files, relative to the project's folder. Never none: that would be a mistake. */
+export async function testFiles(): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(`${ROOT}/tests`));
+  const names = entries.map(({ name }) => name).filter((name) => name.endsWith('.test.ts'));
+  if (names.length === 0) throw new Error('There is no test file in tests/');
+  return names.sort().map((name) => `tests/${name}`);
+}
+
+/** The step that runs one test file under one runtime. */
+export function suite(file: string, runtime: Runtime): Step {
+  return {
+    name: file.replace(/^tests\//, ''),
+    runtime: runtime.name,
+    run: () => runSuite(file, runtime),
+  };
+}
+
+async function runSuite(file: string, runtime: Runtime): Promise<Outcome> {
+  const folder = await Deno.makeTempDir({ prefix: 'report-' });
+  try {
+    const report = `${folder}/report.xml`;
+    const result = await run([runtime.command, ...runnerArguments(runtime.name, file, report)]);
+    const xml = await Deno.readTextFile(report).catch(() => undefined);
+    return judge(file, result, xml);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** How the runner of a runtime runs one file, prints for people and reports to a file. */
+function runnerArguments(name: RuntimeName, file: string, report: string): string[] {
+  switch (name) {
+    case 'deno':
+      return [
+        'test',
+        '--allow-all',
+        // Types are a check of their own.
+        '--no-check',
+        `--preload=${import.meta.dirname}/uncaught.ts`,
+        `--junit-path=${report}`,
+        file,
+      ];
+    case 'bun':
+      // The leading "./" makes it a path; else it would be a filter.
+      return ['test', '--reporter=junit', `--reporter-outfile=${report}`, `./${file}`];
+    default:
+      return [
+        '--disable-warning=ExperimentalWarning',
+        '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
+        '--test',
+        '--test-reporter=spec',
+        '--test-reporter-destination=stdout',
+        '--test-reporter=junit',
+        `--test-reporter-destination=${report}`,
+        file,
+      ];
+  }
+}
+
+/** Counts the tests of a report and adds a failure where the run itself went wrong. */
+function judge(file: string, { code, output }: RunResult, xml: string | undefined): Outcome {
+  const cases = xml === undefined ? [] : parseReport(xml, file);
+  const passed = cases.filter(({ result }) => result === 'passed').length;
+  const failures = cases.filter(({ result }) => result === 'failed').map(({ name }) => name);
+  if (failures.length === 0) failures.push(...wrongs(code, output, xml, cases));
+
+  return {
+    passed,
+    failed: failures.length,
+    details: [...failures.map((name) => `failed: ${name}`), '', output].join('\n'),
+    skipped: [...cases.filter(({ result }) => result === 'skipped').map(skip), ...skipsIn(output)],
+  };
+}
+
+/** What is wrong, at most one thing, with a run that reports no failed test. */
+function wrongs(
+  code: number,
+  output: string,
+  xml: string | undefined,
+  cases: readonly TestCase[],
+): string[] {
+  if (code !== 0) return [`(exit code ${code}, but no test failed)`];
+  if (xml === undefined) return ['(the runner wrote no report)'];
+  if (cases.length === 0) return ['(no test was run)'];
+  const uncaught = UNCAUGHT_LINE.exec(output);
+  return uncaught === null ? [] : [`(${uncaught[0].trim()})`];
+}
+
+function skip({ name, reason }: TestCase): string {
+  const told = reason === undefined || reason === 'true' ? 'the test says so' : reason;
+  return `${name}: ${told}`;
+}

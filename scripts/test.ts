@@ -1,0 +1,114 @@
+/**
+ * The whole test command: the checks, the test files under every runtime, and the programs that are
+ * tests, too. The last line is `N passed, N failed`, and the exit code is 1 if anything failed.
+ *
+ *     deno task test                                all of it
+ *     deno task test --only claim                   the steps with "claim" in their names
+ *     deno task test --runtime deno,node24          what tests these runtimes
+ *
+ * @module
+ */
+
+import { parseArgs } from 'node:util';
+
+import { checks } from './checks/checks.ts';
+import { extras } from './checks/extra.ts';
+import { single, type Step } from './checks/outcome.ts';
+import { endAll, endAllOnSignals, run } from './checks/process.ts';
+import { Report } from './checks/report.ts';
+import { suite, testFiles } from './checks/suites.ts';
+import { type Runtime, runtime, type RuntimeName, RUNTIMES } from './runtimes.ts';
+
+/** What the command line selects. */
+interface Selection {
+  /** A part of the names of the steps. */
+  only: string;
+  runtimes: readonly RuntimeName[];
+}
+
+async function main(selection: Selection): Promise<boolean> {
+  const report = new Report();
+  const steps: Step[] = [];
+  await runStep(report, preparation(selection, steps));
+  for (const step of steps) await runStep(report, step);
+  return report.summary();
+}
+
+/** Reads the command line, and ends the script where it makes no sense. */
+function readArguments(): Selection {
+  try {
+    const { values } = parseArgs({
+      args: Deno.args,
+      options: { only: { type: 'string' }, runtime: { type: 'string' } },
+    });
+    const names = values.runtime?.split(',') ?? RUNTIMES;
+    const unknown = names.find((name) => !RUNTIMES.includes(name as RuntimeName));
+    if (unknown !== undefined) {
+      throw new Error(`Unknown runtime "${unknown}": it is one of ${RUNTIMES.join(', ')}`);
+    }
+    return { only: values.only ?? '', runtimes: names as RuntimeName[] };
+  } catch (error) {
+    console.error((error as Error).message);
+    Deno.exit(2);
+  }
+}
+
+/** What must be there before the first test. It counts only if it fails: then it ends the run. */
+function preparation(selection: Selection, steps: Step[]): Step {
+  return {
+    name: 'prepare',
+    runtime: 'deno',
+    async run() {
+      // A fresh clone has no node_modules yet, and Node and Bun find packages nowhere else.
+      const { code, output } = await run([Deno.execPath(), 'install']);
+      if (code !== 0) return single(false, output);
+      steps.push(...await selectedSteps(selection));
+      if (steps.length === 0) return single(false, 'The options select no step.');
+      return { passed: 0, failed: 0, details: '', skipped: [] };
+    },
+  };
+}
+
+/** The steps of a run, in order. */
+async function selectedSteps({ only, runtimes }: Selection): Promise<Step[]> {
+  const isSelected = ({ name, runtime }: Step): boolean =>
+    name.includes(only) && runtimes.includes(runtime);
+  return [
+    ...(await checks()).filter(isSelected),
+    ...await suites((await testFiles()).filter((file) => file.includes(only)), runtimes),
+    ...extras().filter(isSelected),
+  ];
+}
+
+/** The test files, each under every runtime. A runtime that cannot be had is a step that fails. */
+async function suites(files: readonly string[], names: readonly RuntimeName[]): Promise<Step[]> {
+  if (files.length === 0) return [];
+  const found: Runtime[] = [];
+  const missing: Step[] = [];
+  for (const name of names) {
+    try {
+      found.push(await runtime(name));
+    } catch (error) {
+      missing.push({ name: 'get the runtime', runtime: name, run: () => Promise.reject(error) });
+    }
+  }
+  return [...missing, ...files.flatMap((file) => found.map((one) => suite(file, one)))];
+}
+
+/** Runs a step; an error on its way is a failure of the step, not of the whole run. */
+async function runStep(report: Report, step: Step): Promise<void> {
+  report.start(step);
+  const startedAt = performance.now();
+  const outcome = await step.run().catch((error) => single(false, Deno.inspect(error)));
+  report.end(step, outcome, performance.now() - startedAt);
+}
+
+endAllOnSignals();
+
+let good = false;
+try {
+  good = await main(readArguments());
+} finally {
+  await endAll();
+}
+Deno.exit(good ? 0 : 1);

@@ -1,0 +1,69 @@
+/**
+ * The conformance suite: every promise of the library, for any engine and any test runner.
+ *
+ * @module
+ */
+
+import type { Strategy } from '../../mod.ts';
+import { cases as createBootstrap } from './create_bootstrap.ts';
+import { cases as ddl } from './ddl.ts';
+import { cases as drivers } from './drivers.ts';
+import { cases as failures } from './failures.ts';
+import { cases as installing } from './install.ts';
+import { cases as ledgers } from './ledgers.ts';
+import { cases as postgres } from './postgres.ts';
+import { cases as races } from './races.ts';
+import type { Capabilities, Case, CaseDatabase } from './support.ts';
+import { cases as takeover } from './takeover.ts';
+import { cases as waiting } from './waiting.ts';
+
+/** Every case. */
+export const CASES: readonly Case[] = [
+  ...installing,
+  ...races,
+  ...failures,
+  ...waiting,
+  ...takeover,
+  ...ledgers,
+  ...ddl,
+  ...drivers,
+  ...createBootstrap,
+  ...postgres,
+];
+
+/** One run of a case: on one engine, with one strategy. */
+export interface ConformanceTest {
+  /** The promise, and the strategy where there is more than one. */
+  readonly name: string;
+  /** Resolves if the promise is kept in this database, which must be empty. */
+  run(database: CaseDatabase): Promise<void>;
+}
+
+/** The cases that an engine can run, once for each strategy that it can do. */
+export function testsFor(engine: Capabilities): ConformanceTest[] {
+  return CASES.filter((one) => isMet(one, engine)).flatMap((one) =>
+    strategiesOf(one, engine).map((strategy) => ({
+      name: one.each ? `${one.name} [${strategy}]` : one.name,
+      run: (database) =>
+        one.run({
+          dialect: engine.dialect,
+          transactions: engine.transactions,
+          concurrent: engine.concurrent,
+          lasting: engine.lasting,
+          strategy,
+          connect: (options) => database.connect(options),
+        }),
+    }))
+  );
+}
+
+function isMet({ needs = {} }: Case, engine: Capabilities): boolean {
+  return Object.entries(needs).every(([name, value]) =>
+    engine[name as keyof Capabilities] === value
+  );
+}
+
+function strategiesOf({ each }: Case, { transactions }: Capabilities): (Strategy | 'auto')[] {
+  if (!each) return ['auto'];
+  return transactions ? ['transaction', 'lease'] : ['lease'];
+}

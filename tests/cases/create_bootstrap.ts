@@ -1,0 +1,298 @@
+/**
+ * Remembering success, and nothing else.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { sql } from 'kysely';
+
+import {
+  createBootstrap,
+  type CreateBootstrapConfig,
+  type EnsureSchema,
+  ForeignTableError,
+  WaitTimeoutError,
+} from '../../mod.ts';
+import { faulty } from './faults.ts';
+import {
+  assertUsable,
+  type Case,
+  type CaseContext,
+  type CaseDdl,
+  configOf,
+  createTable,
+  type Db,
+  gate,
+  holdClaim,
+  install,
+  installAgain,
+  present,
+  removeRow,
+  sleep,
+  TABLES,
+  thrownAs,
+  thrownBy,
+  VERSION,
+  watched,
+  within,
+} from './support.ts';
+
+/** The cases of this file. */
+export const cases: readonly Case[] = [
+  {
+    name: 'once installed, the same instance costs no statement',
+    each: true,
+    async run(t) {
+      const ensure = ensureOf(t);
+      const { db, statements } = watched(t);
+      assert.equal((await ensure(db)).outcome, 'installed');
+      await assertUsable(db);
+      statements.length = 0;
+      for (let n = 0; n < 3; n++) {
+        assert.deepEqual(await ensure(db), {
+          installed: false,
+          wonClaim: false,
+          version: VERSION,
+          outcome: 'already-installed',
+          strategy: t.strategy,
+          durationMs: 0,
+        });
+      }
+      assert.deepEqual(statements, []);
+    },
+  },
+  {
+    name: 'another instance looks for itself, unless both are said to be one database',
+    async run(t) {
+      const ensure = ensureOf(t);
+      await ensure(t.connect());
+      const other = watched(t);
+      assert.equal((await ensure(other.db)).outcome, 'already-installed');
+      assert.equal(other.statements.length, 1);
+      for (const key of [{}, 'a-name', 7, () => {}]) {
+        await ensure(t.connect(), { key });
+        const sharing = watched(t);
+        assert.equal((await ensure(sharing.db, { key })).outcome, 'already-installed');
+        assert.deepEqual(sharing.statements, []);
+      }
+    },
+  },
+  {
+    name: 'two that remember do not share what they remember',
+    async run(t) {
+      const { db, statements } = watched(t);
+      await ensureOf(t)(db);
+      statements.length = 0;
+      await ensureOf(t)(db);
+      assert.equal(statements.length, 1);
+    },
+  },
+  {
+    name: 'what is forgotten is looked up again',
+    async run(t) {
+      const ensure = ensureOf(t);
+      const one = watched(t);
+      const two = watched(t);
+      await ensure(one.db, { key: 'one' });
+      await ensure(two.db);
+      one.statements.length = two.statements.length = 0;
+
+      ensure.forget('one');
+      await ensure(one.db, { key: 'one' });
+      await ensure(two.db);
+      assert.deepEqual([one.statements.length, two.statements.length], [1, 0]);
+
+      ensure.forget(two.db);
+      await ensure(two.db);
+      assert.equal(two.statements.length, 1);
+
+      ensure.forget();
+      await ensure(one.db, { key: 'one' });
+      await ensure(two.db);
+      assert.deepEqual([one.statements.length, two.statements.length], [2, 2]);
+    },
+  },
+  {
+    name: 'a database that was dropped and is forgotten is installed anew',
+    each: true,
+    async run(t) {
+      const ensure = ensureOf(t);
+      const db = t.connect();
+      await ensure(db);
+      for (const table of [...TABLES, 'migrations']) await db.schema.dropTable(table).execute();
+      ensure.forget(db);
+      assert.equal((await ensure(db)).outcome, 'installed');
+      await assertUsable(db);
+    },
+  },
+  {
+    name: '"pending" is not success',
+    each: true,
+    async run(t) {
+      const ensure = ensureOf(t, { onContention: 'return' });
+      const db = t.connect();
+      await holdClaim(t.connect(), { leaseMs: 60_000 });
+      assert.equal((await ensure(db)).outcome, 'pending');
+      assert.equal((await ensure(db)).outcome, 'pending');
+      await removeRow(t.connect());
+      assert.equal((await ensure(db)).outcome, 'installed');
+      assert.equal((await ensure(db)).outcome, 'already-installed');
+    },
+  },
+  {
+    name: 'after a failed ddl the same error comes without a statement, for a while',
+    each: true,
+    async run(t) {
+      let runs = 0;
+      const broken = new Error('a broken schema');
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 500,
+        ddl: async (db: Db) => {
+          if (++runs === 1) throw broken;
+          await install(db);
+        },
+      });
+      const { db, statements } = watched(t);
+      assert.equal(await thrownBy(ensure(db)), broken);
+      statements.length = 0;
+      for (let n = 0; n < 3; n++) assert.equal(await thrownBy(ensure(db)), broken);
+      assert.deepEqual(statements, []);
+      assert.equal(runs, 1);
+      // Another database is another matter.
+      assert.equal((await ensure(t.connect(), { key: 'other' })).outcome, 'installed');
+      await sleep(600);
+      assert.equal((await ensure(db)).outcome, 'already-installed');
+    },
+  },
+  {
+    name: 'a cooldown of 0 is none, and one that is forgotten is over',
+    async run(t) {
+      let runs = 0;
+      const ddl: CaseDdl = async (db) => {
+        if (++runs % 2) throw new Error('a broken schema');
+        await installAgain(db);
+      };
+      const none = ensureOf(t, { ddl, failureCooldownMs: 0 });
+      const db = t.connect();
+      await thrownBy(none(db));
+      assert.equal((await none(db)).outcome, 'installed');
+
+      const long = ensureOf(t, { ddl, version: '0002', failureCooldownMs: 60_000 });
+      await thrownBy(long(db));
+      await thrownBy(long(db));
+      assert.equal(runs, 3);
+      long.forget(db);
+      assert.equal((await long(db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'the abort or the timeout of one caller starts no cooldown',
+    each: true,
+    async run(t) {
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 60_000,
+        waitTimeoutMs: 1_000,
+      });
+      await holdClaim(t.connect(), { leaseMs: 60_000 });
+      const db = t.connect();
+      const controller = new AbortController();
+      const aborted = thrownBy(ensure(db, { signal: controller.signal }));
+      await sleep(50);
+      controller.abort();
+      assert.equal(await within(2_000, aborted), controller.signal.reason);
+      await thrownAs(WaitTimeoutError, ensure(db));
+      await removeRow(t.connect());
+      assert.equal((await ensure(db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'nor does an error that is not the ddl’s',
+    async run(t) {
+      const db = t.connect();
+      const ensure = ensureOf(t, { failureCooldownMs: 60_000 });
+      await createTable(db, 'migrations');
+      await thrownAs(ForeignTableError, ensure(db));
+      await sql`drop table migrations`.execute(db);
+
+      const malformed = new Error('database disk image is malformed');
+      let isBroken = true;
+      const broken = faulty(db, {
+        query: (_, send) => isBroken ? Promise.reject(malformed) : send(),
+      });
+      assert.equal(await thrownBy(ensure(broken)), malformed);
+      isBroken = false;
+      assert.equal((await ensure(broken)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'a signal that is aborted already ends even a call that costs nothing',
+    async run(t) {
+      const ensure = ensureOf(t);
+      const { db, statements } = watched(t);
+      const reason = new Error('never mind');
+      const signal = AbortSignal.abort(reason);
+      assert.equal(await thrownBy(ensure(db, { signal })), reason);
+      assert.deepEqual(statements, []);
+      await ensure(db);
+      assert.equal(await thrownBy(ensure(db, { signal })), reason);
+    },
+  },
+  {
+    name: 'calls that arrive together each look for themselves, and one installs',
+    each: true,
+    async run(t) {
+      const ensure = ensureOf(t);
+      const shared = t.connect();
+      const callers = [shared, shared, t.connect(), t.connect(), shared];
+      const results = await Promise.all(callers.map(async (db) => {
+        const result = await ensure(db);
+        await assertUsable(db);
+        return result;
+      }));
+      assert.equal(results.filter(({ installed }) => installed).length, 1);
+    },
+  },
+  {
+    name: 'a call that never settles keeps no later one from its answer',
+    each: true,
+    needs: { concurrent: true },
+    async run(t) {
+      const held = gate();
+      const ensure = ensureOf(t, {
+        waitTimeoutMs: 1_500,
+        leaseMs: 1_000,
+        ddl: async (db: Db) => {
+          await createTable(db, TABLES[0]!);
+          await held.opened;
+        },
+      });
+      const hanging = ensure(t.connect(), { key: 'one' });
+      await sleep(50);
+      await thrownAs(
+        WaitTimeoutError,
+        within(10_000, ensure(t.connect({ connections: 1 }), { key: 'one' })),
+      );
+      held.open();
+      await hanging;
+      assert.deepEqual(await present(t.connect()), [TABLES[0]]);
+    },
+  },
+  {
+    name: 'an option that does not exist is refused',
+    async run(t) {
+      const { db, statements } = watched(t);
+      const options = { kye: 'one' } as object;
+      const error = await thrownAs(TypeError, ensureOf(t)(db, options));
+      assert.match(error.message, /kye/);
+      assert.deepEqual(statements, []);
+    },
+  },
+];
+
+function ensureOf(
+  t: CaseContext,
+  more: Partial<CreateBootstrapConfig<Db>> = {},
+): EnsureSchema<Db> {
+  return createBootstrap({ ...configOf(t), ...more });
+}

@@ -1,0 +1,289 @@
+/**
+ * Drivers that cannot, or say that they can and do not, or whose answers are lost.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+
+import { type Faults, faulty, SILENT } from './faults.ts';
+import {
+  assertUsable,
+  bootstrap,
+  type Case,
+  createTable,
+  gate,
+  install,
+  installAgain,
+  ledger,
+  Log,
+  present,
+  rowOf,
+  sleep,
+  TABLES,
+  thrownBy,
+} from './support.ts';
+
+const LOST = 'Network connection lost.';
+
+/** The cases of this file. */
+export const cases: readonly Case[] = [
+  {
+    name: 'a driver without transactions gets a lease, which is logged once',
+    async run(t) {
+      const logger = new Log();
+      const db = faulty(t.connect(), unsupported('Transactions are not supported yet.'));
+      const result = await bootstrap(t, db, undefined, { logger, strategy: 'auto' });
+      assert.equal(result.strategy, 'lease');
+      assert.equal(result.outcome, 'installed');
+      const told = logger.logged.filter((line) => /transaction/i.test(line));
+      assert.equal(told.length, 1, told.join('\n'));
+      assert.match(told[0]!, /d1Batch\(env\.DB\)/);
+      await assertUsable(t.connect());
+    },
+  },
+  {
+    name: 'a driver without transactions cannot do what is asked for by name',
+    async run(t) {
+      const cannot = 'This driver does not support transactions';
+      const db = faulty(t.connect(), unsupported(cannot));
+      await assert.rejects(bootstrap(t, db, undefined, { strategy: 'transaction' }), {
+        message: cannot,
+      });
+      assert.deepEqual(await present(t.connect(), [...TABLES, 'migrations']), []);
+    },
+  },
+  {
+    name: 'any other failure to begin is a failure, not a reason for a lease',
+    async run(t) {
+      const refused = new Error('connect ECONNREFUSED');
+      const db = faulty(t.connect(), { begin: () => Promise.reject(refused) });
+      assert.equal(await thrownBy(bootstrap(t, db, undefined, { strategy: 'auto' })), refused);
+      assert.deepEqual(await present(t.connect()), []);
+    },
+  },
+  {
+    name: 'where begin, commit and rollback silently do nothing, still one of many installs',
+    async run(t) {
+      const results = await Promise.all(Array.from({ length: 8 }, async () => {
+        const db = faulty(t.connect(), SILENT);
+        const result = await bootstrap(t, db, install, { strategy: 'transaction' });
+        await assertUsable(db);
+        return result;
+      }));
+      assert.equal(results.filter(({ installed }) => installed).length, 1);
+      assert.deepEqual((await ledger(t.connect())).map(({ state }) => state), ['installed']);
+    },
+  },
+  {
+    name: 'where rollback silently does nothing, a failed install gives its claim back',
+    async run(t) {
+      const broken = new Error('half-way');
+      const failing = bootstrap(t, faulty(t.connect(), SILENT), async (db) => {
+        await createTable(db, TABLES[0]!);
+        throw broken;
+      }, { strategy: 'transaction' });
+      assert.equal(await thrownBy(failing), broken);
+      assert.equal(await rowOf(t.connect()), undefined);
+      const next = await bootstrap(t, faulty(t.connect(), SILENT), installAgain, {
+        strategy: 'transaction',
+      });
+      assert.equal(next.outcome, 'installed');
+    },
+  },
+  {
+    name: 'where begin silently does nothing, a long ddl keeps its claim',
+    async run(t) {
+      const times = { strategy: 'transaction', leaseMs: 1_500, waitTimeoutMs: 20_000 } as const;
+      const inside = gate();
+      const first = bootstrap(t, faulty(t.connect(), SILENT), async (db) => {
+        for (const table of TABLES) {
+          await createTable(db, table);
+          inside.open();
+          await sleep(700);
+        }
+      }, times);
+      await inside.opened;
+      const second = bootstrap(t, faulty(t.connect(), SILENT), (_) => assert.fail('twice'), times);
+      assert.equal((await first).outcome, 'installed');
+      assert.equal((await second).outcome, 'waited');
+    },
+  },
+  {
+    name: 'once a renewal has found its transaction gone, no statement of that ddl is sent',
+    needs: { transactions: true },
+    async run(t) {
+      let isGone = false;
+      const afterwards: string[] = [];
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (/^update "migrations" set "lease"/i.test(text) && !isGone) {
+            isGone = true;
+            throw new Error('TRANSACTION_TIMEOUT: Transaction timed out');
+          }
+          if (isGone) afterwards.push(text);
+          return send();
+        },
+        // What the server has rolled back already, and begun anew for the next try.
+        async rollback(run) {
+          await run();
+          isGone = false;
+        },
+      });
+      let runs = 0;
+      const result = await bootstrap(t, db, async (db) => {
+        const isFirst = ++runs === 1;
+        await createTable(db, 'one');
+        if (isFirst) await sleep(500);
+        await createTable(db, 'two');
+      }, { leaseMs: 600, waitTimeoutMs: 20_000 });
+      assert.equal(result.outcome, 'installed');
+      assert.equal(runs, 2);
+      assert.deepEqual(afterwards, []);
+    },
+  },
+  {
+    name: 'nor once a statement of it has, even if the ddl swallows the error',
+    needs: { transactions: true },
+    async run(t) {
+      let isGone = false;
+      const afterwards: string[] = [];
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (isGone) afterwards.push(text);
+          if (text.includes('"lost"')) {
+            isGone = true;
+            throw new Error('TRANSACTION_TIMEOUT: Transaction timed out');
+          }
+          return send();
+        },
+        async rollback(run) {
+          await run();
+          isGone = false;
+        },
+      });
+      let runs = 0;
+      const result = await bootstrap(t, db, async (db) => {
+        if (++runs === 1) await createTable(db, 'lost').catch(() => {});
+        await createTable(db, 'one');
+      });
+      assert.equal(result.outcome, 'installed');
+      assert.equal(runs, 2);
+      assert.deepEqual(afterwards, []);
+    },
+  },
+  {
+    name: 'a commit whose answer is lost is found to be done',
+    needs: { transactions: true },
+    async run(t) {
+      let runs = 0;
+      const db = faulty(t.connect(), {
+        async commit(run) {
+          await run();
+          throw new Error('Connection terminated unexpectedly');
+        },
+      });
+      const result = await bootstrap(t, db, async (db) => {
+        runs++;
+        await install(db);
+      });
+      assert.equal(result.outcome, 'installed');
+      assert.equal(runs, 1);
+      assert.equal((await rowOf(t.connect()))?.state, 'installed');
+      await assertUsable(t.connect());
+    },
+  },
+  {
+    name: 'a commit that fails as the database is locked is tried again',
+    needs: { transactions: true },
+    async run(t) {
+      let commits = 0;
+      const db = faulty(t.connect(), {
+        commit(run) {
+          if (commits++ < 2) throw new Error('database is locked');
+          return run();
+        },
+      });
+      assert.equal((await bootstrap(t, db)).outcome, 'installed');
+      assert.equal(commits, 3);
+      await assertUsable(t.connect());
+    },
+  },
+  {
+    name: 'a commit that fails for good is the caller’s to see, and nothing is there',
+    needs: { transactions: true },
+    async run(t) {
+      const full = new Error('database or disk is full');
+      const db = faulty(t.connect(), { commit: () => Promise.reject(full) });
+      assert.equal(await thrownBy(bootstrap(t, db)), full);
+      assert.deepEqual(await present(t.connect(), [...TABLES, 'migrations']), []);
+    },
+  },
+  {
+    name: 'any answer of the ledger that is lost under a lease does no harm',
+    async run(t) {
+      // The statements of an install without its DDL: each in turn is carried out and not answered.
+      for (let lost = 1; lost <= 6; lost++) {
+        let sent = 0;
+        let runs = 0;
+        const version = `lost-${lost}`;
+        const db = faulty(t.connect(), {
+          async query(text, send) {
+            const isLedger = text.includes('migrations');
+            const answer = await send();
+            if (isLedger && ++sent === lost) throw new Error(LOST);
+            return answer;
+          },
+        });
+        const result = await bootstrap(t, db, (_) => void runs++, {
+          version,
+          strategy: 'lease',
+        });
+        assert.ok(['installed', 'waited'].includes(result.outcome), `${lost}: ${result.outcome}`);
+        assert.ok(runs === 1 || runs === 2, `${lost}: ${runs} runs`);
+        assert.equal((await rowOf(t.connect(), version))?.state, 'installed');
+      }
+    },
+  },
+  {
+    name: 'any statement of the ledger that finds the database busy is tried again',
+    each: true,
+    async run(t) {
+      for (let busy = 1; busy <= 6; busy++) {
+        let sent = 0;
+        const db = faulty(t.connect(), {
+          query(text, send) {
+            if (text.includes('migrations') && ++sent === busy) {
+              throw new Error('SQLITE_BUSY: database is locked');
+            }
+            return send();
+          },
+        });
+        const version = `busy-${busy}`;
+        const result = await bootstrap(t, db, (db) => createTable(db, `of_${busy}`), { version });
+        assert.equal(result.outcome, 'installed', `${busy}`);
+        assert.equal((await rowOf(t.connect(), version))?.state, 'installed', `${busy}`);
+      }
+    },
+  },
+  {
+    name: 'a failure of the ledger that is no contention is the caller’s to see at once',
+    each: true,
+    async run(t) {
+      const corrupt = new Error('database disk image is malformed');
+      let sent = 0;
+      const db = faulty(t.connect(), {
+        query() {
+          sent++;
+          throw corrupt;
+        },
+      });
+      assert.equal(await thrownBy(bootstrap(t, db)), corrupt);
+      assert.ok(sent <= 1, `${sent} statements`);
+    },
+  },
+];
+
+function unsupported(message: string): Faults {
+  return { begin: () => Promise.reject(new Error(message)) };
+}

@@ -1,0 +1,211 @@
+/**
+ * Resolved means ready, and cheap once it is.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { type KyselyPlugin, sql } from 'kysely';
+
+import {
+  assertUsable,
+  bootstrap,
+  type Case,
+  createTable,
+  type Db,
+  ledger,
+  Log,
+  present,
+  rowOf,
+  VERSION,
+  watched,
+} from './support.ts';
+
+const SEED_SECRET = 'hunter2-seed';
+
+/** The cases of this file. */
+export const cases: readonly Case[] = [
+  {
+    name: 'a fresh install says what it did, and another instance can use every table',
+    each: true,
+    async run(t) {
+      const { durationMs, ...result } = await bootstrap(t, t.connect());
+      assert.deepEqual(result, {
+        installed: true,
+        wonClaim: true,
+        version: VERSION,
+        outcome: 'installed',
+        strategy: t.strategy,
+      });
+      assert.ok(durationMs >= 0 && durationMs < 60_000, `${durationMs}`);
+      await assertUsable(t.connect());
+    },
+  },
+  {
+    name: 'an install leaves one finished row in the ledger',
+    each: true,
+    async run(t) {
+      const before = Date.now();
+      await bootstrap(t, t.connect());
+      const [row, ...others] = await ledger(t.connect());
+      assert.deepEqual(others, []);
+      assert.equal(row?.name, VERSION);
+      assert.equal(row.state, 'installed');
+      assert.equal(row.lease, null);
+      assert.match(String(row.owner), /^\S{16,}$/);
+      const since = Number(row.since);
+      assert.ok(since > before - 60_000 && since < Date.now() + 60_000, `${since}`);
+    },
+  },
+  {
+    name: 'installed and cold costs one statement, a read',
+    each: true,
+    async run(t) {
+      await bootstrap(t, t.connect());
+      const { db, statements } = watched(t);
+      const { durationMs: _, ...result } = await bootstrap(t, db, () => assert.fail('run again'));
+      assert.deepEqual(result, {
+        installed: false,
+        wonClaim: false,
+        version: VERSION,
+        outcome: 'already-installed',
+        strategy: t.strategy,
+      });
+      assert.equal(statements.length, 1, statements.join('\n'));
+      assert.match(statements[0]!, /^select /i);
+    },
+  },
+  {
+    name: 'without a strategy, transactions are used where there are any',
+    async run(t) {
+      const result = await bootstrap(t, t.connect());
+      assert.equal(result.strategy, t.transactions ? 'transaction' : 'lease');
+      assert.equal(result.outcome, 'installed');
+    },
+  },
+  {
+    name: 'each version of a ledger is installed for itself',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      const first = await bootstrap(t, db);
+      const second = await bootstrap(t, db, (db) => createTable(db, 'later'), { version: '0002' });
+      assert.equal(first.outcome, 'installed');
+      assert.equal(second.outcome, 'installed');
+      assert.deepEqual((await ledger(db)).map(({ name }) => name), [VERSION, '0002']);
+      await assertUsable(db, ['later']);
+    },
+  },
+  {
+    name: 'two markers are two ledgers',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      await bootstrap(t, db, undefined, { marker: 'app_one' });
+      const other = (db: Db) => createTable(db, 'of_app_two');
+      const second = await bootstrap(t, db, other, { marker: 'app_two' });
+      assert.equal(second.outcome, 'installed');
+      assert.equal((await ledger(db, 'app_one')).length, 1);
+      assert.equal((await ledger(db, 'app_two')).length, 1);
+      assert.deepEqual(await present(db, ['migrations']), []);
+    },
+  },
+  {
+    name: 'a ddl without any statement is installed all the same',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      assert.equal((await bootstrap(t, db, (_) => undefined)).outcome, 'installed');
+      assert.equal((await rowOf(db))?.state, 'installed');
+    },
+  },
+  {
+    name: 'the ddl may read what it wrote, and write what it read',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      await bootstrap(t, db, async (db) => {
+        await createTable(db, 'numbers');
+        await db.insertInto('numbers').values([{ id: 1 }, { id: 2 }]).execute();
+        const rows = await db.selectFrom('numbers').select('id').orderBy('id').execute();
+        const { id } = await db.insertInto('numbers').values({ id: rows.length + 1 })
+          .returning('id').executeTakeFirstOrThrow();
+        await sql`update numbers set id = ${Number(id) * 10} where id = ${id}`.execute(db);
+      });
+      const rows = await db.selectFrom('numbers').select('id').orderBy('id').execute();
+      assert.deepEqual(rows.map(({ id }) => Number(id)), [1, 2, 30]);
+    },
+  },
+  {
+    name: 'a pool of one connection is enough',
+    each: true,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      assert.equal((await bootstrap(t, db)).outcome, 'installed');
+      await assertUsable(db);
+    },
+  },
+  {
+    name: 'leases are reckoned by the clock of the database, never by the caller’s',
+    each: true,
+    async run(t) {
+      const bound: unknown[] = [];
+      const db = t.connect().withPlugin(valuesSeen(bound));
+      await bootstrap(t, db);
+      assert.ok(bound.includes(VERSION), 'the plugin sees what is bound');
+      const times = bound.filter((value) =>
+        value instanceof Date || (Math.abs(Number(value) - Date.now()) < 1e9)
+      );
+      assert.deepEqual(times, []);
+    },
+  },
+  {
+    name: 'the log is told no value that the ddl binds',
+    each: true,
+    async run(t) {
+      const logger = new Log();
+      const db = t.connect();
+      const ddl = async (db: Db) => {
+        await db.schema.createTable('secrets').ifNotExists()
+          .addColumn('id', 'integer', (column) => column.primaryKey())
+          .addColumn('word', 'text').execute();
+        await db.insertInto('secrets').values({ id: 1, word: SEED_SECRET }).execute();
+        await db.insertInto('secrets').values({ id: 1, word: SEED_SECRET }).execute();
+      };
+      await assert.rejects(bootstrap(t, db, ddl, { logger }));
+      await bootstrap(t, db, () => {}, { logger });
+      assert.ok(logger.logged.length > 0, 'something is logged');
+      assert.doesNotMatch([...logger.logged, ...logger.errors].join('\n'), /hunter2/);
+    },
+  },
+  {
+    name: 'a part of a logger is enough',
+    each: true,
+    async run(t) {
+      await bootstrap(t, t.connect(), undefined, { logger: { error: () => {} } });
+      const text: string[] = [];
+      const only = { log: (message: string) => text.push(message) };
+      await bootstrap(t, t.connect(), (_) => {}, { version: '0002', logger: only });
+      assert.ok(text.some((line) => line.includes('0002')), text.join('\n'));
+    },
+  },
+];
+
+/** Collects every value in the nodes that pass. */
+function valuesSeen(values: unknown[]): KyselyPlugin {
+  const look = (part: unknown): void => {
+    if (Array.isArray(part)) return part.forEach(look);
+    if (typeof part !== 'object' || part === null || part instanceof Date) return;
+    const { kind, value, values: list } = part as Record<string, unknown>;
+    if (kind === 'ValueNode') values.push(value);
+    if (kind === 'PrimitiveValueListNode') values.push(...list as unknown[]);
+    Object.values(part).forEach(look);
+  };
+  return {
+    transformQuery({ node }) {
+      look(node);
+      return node;
+    },
+    transformResult: ({ result }) => Promise.resolve(result),
+  };
+}

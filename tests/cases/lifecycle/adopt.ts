@@ -1,0 +1,355 @@
+/**
+ * Handing over to Kysely's own Migrator, proved by the real one of two versions.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { CamelCasePlugin, sql } from 'kysely';
+import { Migrator, type MigratorProps } from 'kysely/migration';
+
+import { adoptMigrator, type AdoptOptions, NotAdoptableError } from '../../../mod.ts';
+import { createTable, type Db, thrownAs } from '../support.ts';
+import { kysely028 } from './older_kysely.ts';
+import {
+  assertTables,
+  claim,
+  createOldLedger,
+  life,
+  type LifeCase,
+  type LifeContext,
+  lineOf,
+  listening,
+} from './support.ts';
+
+/** What Migrator of any version says. */
+interface Outcome {
+  readonly error?: unknown;
+  readonly results?: readonly { readonly migrationName: string; readonly status: string }[];
+}
+
+/** The part of Migrator of any version that is used here. */
+interface AnyMigrator {
+  migrateToLatest(): Promise<Outcome>;
+  getMigrations(): Promise<readonly { readonly name: string; readonly executedAt?: Date }[]>;
+}
+
+type Migrations = Record<string, { up(db: never): Promise<void> }>;
+
+const MIGRATOR_TABLES = ['kysely_migration', 'kysely_migration_lock'];
+
+/** The cases of this file. */
+export const cases: readonly LifeCase[] = [
+  {
+    name: 'after it, Migrator of this Kysely has nothing to do, and runs what comes next',
+    needs: { transactions: true },
+    async run(t) {
+      await life(t, lineOf('0001_initial'));
+      const db = t.connect();
+      const options = { version: '0001_initial', migrations: ['0001_initial'] };
+      assert.deepEqual(await adoptMigrator(db, options), { adopted: ['0001_initial'] });
+      await assertHandedOver(t, (migrations) => migrator(t.connect(), migrations));
+    },
+  },
+  {
+    name: 'the same with Kysely 0.28, its Migrator and its instance',
+    needs: { transactions: true },
+    async run(t) {
+      if (!t.older) return;
+      const { Migrator: Older } = await kysely028();
+      await life(t, lineOf('0001_initial'));
+      const db = await t.older();
+      try {
+        const options = { version: '0001_initial', migrations: ['0001_initial'] };
+        assert.deepEqual(await adoptMigrator(db, options), { adopted: ['0001_initial'] });
+        await assertHandedOver(t, (migrations) =>
+          new Older({
+            db,
+            provider: { getMigrations: () => Promise.resolve(migrations as never) },
+          }));
+      } finally {
+        await db.destroy();
+      }
+    },
+  },
+  {
+    name: 'several migrations are recorded in the order that Migrator demands',
+    needs: { transactions: true },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const names = ['0003_c', '0001_a', '0002_b', '0010_d', '0000_z'];
+      const { adopted } = await adoptMigrator(t.connect(), { version: '0001', migrations: names });
+      assert.deepEqual(adopted, names.toSorted());
+      const one = migrator(t.connect(), {
+        ...Object.fromEntries(names.map((name) => [name, never(name)])),
+        '0011_next': creating('next'),
+      });
+      const found = await one.getMigrations();
+      assert.ok(found.slice(0, 5).every(({ executedAt }) => executedAt instanceof Date));
+      const { error, results } = await one.migrateToLatest();
+      assert.equal(error, undefined);
+      assert.deepEqual(results?.map(({ migrationName }) => migrationName), ['0011_next']);
+    },
+  },
+  {
+    name: 'the tables are as Migrator makes them',
+    needs: { transactions: true },
+    async run(t) {
+      const theirs = new Migrator({
+        db: t.connect(),
+        migrationTableName: 'their_migration',
+        migrationLockTableName: 'their_lock',
+        provider: { getMigrations: () => Promise.resolve({}) },
+      });
+      assert.equal((await theirs.migrateToLatest()).error, undefined);
+      await life(t, lineOf('0001'));
+      await adoptMigrator(t.connect(), { version: '0001', migrations: ['0001'] });
+      const db = t.connect();
+      assert.deepEqual(
+        await columnsOf(db, 'kysely_migration'),
+        await columnsOf(db, 'their_migration'),
+      );
+      assert.deepEqual(
+        await columnsOf(db, 'kysely_migration_lock'),
+        await columnsOf(db, 'their_lock'),
+      );
+      const lock = (table: string) => db.selectFrom(table).selectAll().execute();
+      assert.deepEqual(await lock('kysely_migration_lock'), await lock('their_lock'));
+      const [row] = await db.selectFrom('kysely_migration').selectAll().execute();
+      assert.match(String(row!.timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    },
+  },
+  {
+    name: 'it is harmless to repeat, before Migrator and after it',
+    needs: { transactions: true },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const options = { version: '0001', migrations: ['0001_a', '0002_b'] };
+      const adopt = () => adoptMigrator(t.connect(), options);
+      assert.deepEqual((await adopt()).adopted, ['0001_a', '0002_b']);
+      const before = await executed(t.connect());
+      assert.deepEqual((await adopt()).adopted, []);
+      assert.deepEqual(await executed(t.connect()), before);
+      const migrations = {
+        '0001_a': never('0001_a'),
+        '0002_b': never('0002_b'),
+        '0003_c': creating('c'),
+      };
+      assert.equal((await migrator(t.connect(), migrations).migrateToLatest()).error, undefined);
+      assert.deepEqual((await adopt()).adopted, []);
+      const again = await migrator(t.connect(), migrations).migrateToLatest();
+      assert.deepEqual([again.error, again.results], [undefined, []]);
+    },
+  },
+  {
+    name: 'what is missing of the list is recorded, and only that is reported',
+    needs: { transactions: true },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const adopt = (...migrations: string[]) =>
+        adoptMigrator(t.connect(), { version: '0001', migrations });
+      await adopt('0001_a');
+      assert.deepEqual((await adopt('0002_b', '0001_a')).adopted, ['0002_b']);
+      assert.deepEqual(Object.keys(await executed(t.connect())), ['0001_a', '0002_b']);
+    },
+  },
+  {
+    name: 'callers at once record each migration once, and none of them fails',
+    needs: { transactions: true },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const migrations = ['0001_a', '0002_b', '0003_c'];
+      const results = await Promise.all(
+        Array.from(
+          { length: 8 },
+          () => adoptMigrator(t.connect(), { version: '0001', migrations }),
+        ),
+      );
+      assert.ok(results.some(({ adopted }) => adopted.length > 0));
+      const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`
+        .execute(t.connect());
+      assert.deepEqual(rows.map(({ name }) => name), migrations);
+      const locks = await t.connect().selectFrom('kysely_migration_lock').selectAll().execute();
+      assert.equal(locks.length, 1);
+      const all = Object.fromEntries(migrations.map((name) => [name, never(name)]));
+      const after = await migrator(t.connect(), all).migrateToLatest();
+      assert.deepEqual([after.error, after.results], [undefined, []]);
+    },
+  },
+  {
+    name: 'a whole install, hand-over included, may be raced',
+    needs: { transactions: true },
+    async run(t) {
+      await Promise.all(Array.from({ length: 6 }, async () => {
+        const caller = t.caller();
+        await life(t, lineOf('0001'), caller);
+        await adoptMigrator(caller.db, { version: '0001', migrations: ['0001'] });
+      }));
+      const after = await migrator(t.connect(), { '0001': never('0001') }).migrateToLatest();
+      assert.deepEqual([after.error, after.results], [undefined, []]);
+    },
+  },
+  {
+    name: 'a version that is not installed is refused, and nothing is changed',
+    async run(t) {
+      const adopt = (version: string) =>
+        adoptMigrator(t.connect(), { version, migrations: ['0001'] });
+      const assertRefused = async (version: string) => {
+        const before = await t.tables();
+        const error = await thrownAs(NotAdoptableError, adopt(version));
+        assert.equal(error.code, 'NOT_ADOPTABLE');
+        assert.equal(error.version, version);
+        assert.match(error.message, /not installed/);
+        assert.deepEqual(await t.tables(), before);
+      };
+      await assertRefused('0001');
+      await life(t, lineOf('0001'));
+      await assertRefused('0002');
+      await claim(t.connect(), '0002', '0001', 60_000);
+      await assertRefused('0002');
+      assert.ok((await t.tables()).every((name) => !MIGRATOR_TABLES.includes(name)));
+    },
+  },
+  {
+    name: 'where Migrator cannot run, as on D1, it says so',
+    needs: { transactions: false },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const plain = { disableTransactions: true };
+      const real = await migrator(t.connect(), { '0001': creating('one') }, plain)
+        .migrateToLatest().then(({ error }) => error, (error) => error);
+      // Without transactions it runs in a Durable Object, whose tables can be listed.
+      assert.equal(real instanceof Error, t.engine === 'd1', String(real));
+      if (t.engine !== 'd1') return;
+      const failing = adoptMigrator(t.connect(), { version: '0001', migrations: ['0001'] });
+      const error = await thrownAs(NotAdoptableError, failing);
+      assert.equal(error.code, 'NOT_ADOPTABLE');
+      assert.match(error.message, /'upgrades'/);
+      assert.ok(error.cause instanceof Error);
+      await assertTables(t, ['made_0001']);
+    },
+  },
+  {
+    name: 'in a Durable Object it hands over to a Migrator without transactions',
+    needs: { transactions: false },
+    async run(t) {
+      if (t.engine !== 'durable-object') return;
+      await life(t, lineOf('0001_initial'));
+      const options = { version: '0001_initial', migrations: ['0001_initial'] };
+      assert.deepEqual((await adoptMigrator(t.connect(), options)).adopted, ['0001_initial']);
+      const plain = { disableTransactions: true };
+      await assertHandedOver(t, (migrations) => migrator(t.connect(), migrations, plain));
+    },
+  },
+  {
+    name: 'a version of a ledger of release 1.0.0 can be handed over',
+    needs: { transactions: true },
+    async run(t) {
+      await createOldLedger(t.connect(), '0001_initial');
+      const options = { version: '0001_initial', migrations: ['0001_initial'] };
+      assert.deepEqual((await adoptMigrator(t.connect(), options)).adopted, ['0001_initial']);
+      await assertHandedOver(t, (migrations) => migrator(t.connect(), migrations));
+    },
+  },
+  {
+    name: 'marker, schema and naming plugins are those of the install',
+    needs: { transactions: true },
+    async run(t) {
+      const plugged = t.connect().withPlugin(new CamelCasePlugin());
+      await life(t, { ...lineOf('0001_initial'), marker: 'migrations_A' }, { db: plugged });
+      const options = { version: '0001_initial', migrations: ['0001_initial'] };
+      await adoptMigrator(plugged, { ...options, marker: 'migrations_A' });
+      await assertHandedOver(t, (migrations) => migrator(plugged, migrations));
+    },
+  },
+  {
+    name: 'on Postgres the tables lie in the schema of the ledger',
+    needs: { dialect: 'postgres' },
+    async run(t) {
+      await life(t, { ...lineOf('0001_initial'), schema: 'tenant' });
+      const options = { version: '0001_initial', migrations: ['0001_initial'], schema: 'tenant' };
+      await adoptMigrator(t.connect(), options);
+      assert.ok((await t.tables()).includes('tenant.kysely_migration'));
+      await assertHandedOver(
+        t,
+        (migrations) => migrator(t.connect(), migrations, { migrationTableSchema: 'tenant' }),
+      );
+    },
+  },
+  {
+    name: 'options that are wrong are refused before any statement',
+    async run(t) {
+      const { statements, db } = listening(t);
+      const right = { version: '0001', migrations: ['0001'] };
+      const wrong: readonly [unknown, typeof TypeError][] = [
+        [{ migrations: ['0001'] }, TypeError],
+        [{ ...right, version: '' }, RangeError],
+        [{ ...right, migrations: [] }, TypeError],
+        [{ ...right, migrations: ['a', 'a'] }, TypeError],
+        [{ ...right, migrations: [''] }, TypeError],
+        [{ ...right, migrations: 'a' }, TypeError],
+        [{ ...right, migrations: undefined }, TypeError],
+        [{ ...right, marker: 'a b' }, RangeError],
+        [{ ...right, unknown: 1 }, TypeError],
+      ];
+      for (const [options, type] of wrong) {
+        await thrownAs(type, adoptMigrator(db, options as AdoptOptions));
+      }
+      assert.deepEqual(statements, []);
+    },
+  },
+];
+
+function migrator(
+  db: Db,
+  migrations: Migrations,
+  more: Partial<MigratorProps> = {},
+): AnyMigrator {
+  return new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations as never) },
+    ...more,
+  });
+}
+
+function never(name: string): Migrations[string] {
+  return { up: () => assert.fail(`migration ${name} was run again`) };
+}
+
+function creating(table: string): Migrations[string] {
+  return { up: (db) => createTable(db, table) };
+}
+
+/** Migrator has nothing to do for the first migration, then runs the second, once. */
+async function assertHandedOver(
+  t: LifeContext,
+  open: (migrations: Migrations) => AnyMigrator,
+): Promise<void> {
+  const first = { '0001_initial': never('0001_initial') };
+  const nothing = await open(first).migrateToLatest();
+  assert.deepEqual([nothing.error, nothing.results], [undefined, []]);
+  const [initial] = await open(first).getMigrations();
+  assert.ok(initial!.executedAt instanceof Date);
+  const both = { ...first, '0002_next': creating('made_next') };
+  for (const expected of [['0002_next'], []]) {
+    const { error, results } = await open(both).migrateToLatest();
+    assert.equal(error, undefined);
+    assert.deepEqual(results?.map(({ migrationName }) => migrationName), expected);
+    assert.ok(results?.every(({ status }) => status === 'Success'));
+  }
+  await t.connect().selectFrom('made_next').selectAll().execute();
+}
+
+/** The executed migrations with their times. */
+async function executed(db: Db): Promise<Record<string, string>> {
+  const rows = await db.selectFrom('kysely_migration').selectAll().orderBy('name').execute();
+  return Object.fromEntries(rows.map(({ name, timestamp }) => [name, timestamp]));
+}
+
+/** All that Kysely can see of a table, but for its name. */
+async function columnsOf(db: Db, table: string): Promise<unknown> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
+  const found = tables.find(({ name }) => name === table);
+  assert.ok(found, table);
+  return found.columns.map((column) => ({ ...column }));
+}

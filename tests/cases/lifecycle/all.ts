@@ -1,0 +1,82 @@
+/**
+ * Every case about the life of a schema, for any engine and any test runner.
+ *
+ * @module
+ */
+
+import type { Strategy } from '../../../mod.ts';
+import type { Engine, TestDatabase } from '../../engines/engine.ts';
+import { cases as adopt } from './adopt.ts';
+import { cases as drift } from './drift.ts';
+import { olderKysely } from './older_kysely.ts';
+import { cases as rolling } from './rolling.ts';
+import { cases as status } from './status.ts';
+import { BATCHES, callerOn, type LifeCapabilities, type LifeCase } from './support.ts';
+import { cases as upgrades } from './upgrades.ts';
+
+/** Every case. */
+export const CASES: readonly LifeCase[] = [
+  ...upgrades,
+  ...rolling,
+  ...drift,
+  ...status,
+  ...adopt,
+];
+
+/** One run of a case: on one engine, with one strategy. */
+export interface LifeTest {
+  /** The promise, and the strategy where there is more than one. */
+  readonly name: string;
+  /** Resolves if the promise is kept in this database, which must be empty. */
+  run(database: TestDatabase): Promise<void>;
+}
+
+/** The cases that an engine can run, once for each strategy that it can do. */
+export function testsFor(engine: Engine): LifeTest[] {
+  return CASES.flatMap((one) =>
+    (one.each ? strategiesOf(engine) : ['auto' as const])
+      .filter((strategy) => isMet(one, able(engine, strategy)))
+      .map((strategy) => ({
+        name: one.each ? `${one.name} [${strategy}]` : one.name,
+        run: (database) =>
+          one.run({
+            ...able(engine, strategy),
+            engine: engine.name,
+            strategy,
+            connect: (options) => database.connect({ busyTimeoutMs: 0, ...options }),
+            caller: (onStatement) => callerOn(engine, database, strategy === 'batch', onStatement),
+            tables: () => database.tables(),
+            ...olderKysely(engine, database),
+          }),
+      }))
+  );
+}
+
+function able(engine: Engine, strategy: Strategy | 'auto'): LifeCapabilities {
+  const { name, dialect, transactions, concurrent } = engine;
+  return {
+    dialect,
+    transactions,
+    concurrent,
+    // sqld takes the write lock from a transaction after 5 s, once somebody else wants it.
+    lasting: name !== 'libsql-http',
+    // Measured: the client for files leaves a `begin` open that found the file locked, and the next
+    // read on that connection begins a snapshot that may last for as long as the client.
+    rereading: name !== 'libsql-file' || strategy !== 'transaction',
+  };
+}
+
+function isMet({ needs = {} }: LifeCase, able: LifeCapabilities): boolean {
+  return Object.entries(needs).every(([name, value]) =>
+    able[name as keyof LifeCapabilities] === value
+  );
+}
+
+/** The strategies that an engine can do. */
+export function strategiesOf({ name, transactions }: Engine): Strategy[] {
+  return [
+    ...(transactions ? ['transaction' as const] : []),
+    'lease',
+    ...(name in BATCHES ? ['batch' as const] : []),
+  ];
+}

@@ -1,0 +1,199 @@
+/**
+ * What the cases about the life of a schema are made of. Nothing here knows a test runner.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { sql } from 'kysely';
+import type { Kysely as Older028 } from 'kysely-0.28';
+
+import {
+  type AtomicBatch,
+  type BootstrapConfig,
+  type BootstrapResult,
+  bootstrapSchema,
+  d1Batch,
+  libsqlBatch,
+  postgresBatch,
+  type UpgradeStep,
+} from '../../../mod.ts';
+import { around } from '../../batch/batches.ts';
+import { onObject, onPGlite } from '../../batch/subjects.ts';
+import type { ConnectOptions, Engine, TestDatabase } from '../../engines/engine.ts';
+import type { Capabilities, Case, CaseContext, CaseDdl, Db } from '../support.ts';
+import { createTable } from '../support.ts';
+
+/** An instance and, where the strategy of the case is `'batch'`, the batch on the same database. */
+export interface Caller {
+  readonly db: Db;
+  readonly batch?: AtomicBatch;
+}
+
+/** An instance of Kysely 0.28. */
+// deno-lint-ignore no-explicit-any
+export type Older = Older028<any>;
+
+/** What an engine can do with a strategy. */
+export interface LifeCapabilities extends Capabilities {
+  /** A connection that was refused the write lock sees what others commit afterwards. */
+  readonly rereading: boolean;
+}
+
+/** What a case is given: an empty database, and what its engine can do. */
+export interface LifeContext extends CaseContext {
+  /** The name of the engine. */
+  readonly engine: string;
+  /** A caller with connections of its own. */
+  caller(onStatement?: ConnectOptions['onStatement']): Caller;
+  /** The names of all tables. */
+  tables(): Promise<string[]>;
+  /** An instance of Kysely 0.28, with drivers of its own. Only where there is one for the engine. */
+  readonly older?: () => Promise<Older>;
+}
+
+/** A promise of the library, as a program that holds it to that. */
+export interface LifeCase extends Omit<Case, 'run' | 'needs'> {
+  /** What the engine must be able to do. */
+  readonly needs?: Partial<LifeCapabilities>;
+  run(t: LifeContext): Promise<void>;
+}
+
+/** Makes the batch of an engine from what its `handle` gives. */
+export const BATCHES: Readonly<Record<string, (handle: never) => AtomicBatch>> = {
+  'libsql-file': libsqlBatch,
+  'libsql-http': libsqlBatch,
+  'postgres': postgresBatch,
+  'postgres-js': postgresBatch,
+  'pglite': onPGlite.batchOn,
+  'd1': d1Batch,
+  'durable-object': onObject.batchOn,
+};
+
+/** A caller of an engine, with a batch if asked for. */
+export function callerOn(
+  engine: Engine,
+  database: TestDatabase,
+  isBatch: boolean,
+  onStatement?: ConnectOptions['onStatement'],
+): Caller {
+  // SQLite's own waiting would stop everything else in this process.
+  const options = { busyTimeoutMs: 0, ...(onStatement && { onStatement }) };
+  const db = database.connect(options);
+  if (!isBatch) return { db };
+  const batch = BATCHES[engine.name]!(database.handle!({ busyTimeoutMs: 0 }) as never);
+  const before = (statements: readonly { sql: string }[]) =>
+    onStatement?.(statements.map(({ sql }) => sql).join(';\n'));
+  return { db, batch: around(batch, { before }) };
+}
+
+/** A configuration of the test, as a caller with the strategy of the case has it. */
+export type LifeConfig = Partial<BootstrapConfig<Db>> & Pick<BootstrapConfig<Db>, 'version'>;
+
+/** Bootstraps with the strategy of the case. */
+export function life(
+  t: LifeContext,
+  config: LifeConfig,
+  { db, batch }: Caller = t.caller(),
+): Promise<BootstrapResult> {
+  const { strategy } = t;
+  const ddl = creates(`made_${config.version}`);
+  return bootstrapSchema(db, { ddl, strategy, ...(batch && { batch }), ...config });
+}
+
+/** A caller together with the statements that it sends; a whole batch is one. */
+export function listening(t: LifeContext): Caller & { statements: string[] } {
+  const statements: string[] = [];
+  return { ...t.caller((text) => statements.push(text)), statements };
+}
+
+/** DDL of some tables, which fails if any of it is there already. */
+export function creates(...tables: string[]): CaseDdl {
+  return async (db) => {
+    for (const table of tables) await createTable(db, table);
+  };
+}
+
+/** DDL that must not be run. */
+export const untouched: CaseDdl = (_) => assert.fail('the ddl was run');
+
+/** The steps of a line, each of which creates two tables named after where it leads. */
+export function stepsOf(...line: string[]): UpgradeStep<Db>[] {
+  return line.slice(0, -1).map((from, at) => ({
+    from,
+    ddl: creates(...tablesOfStep(line[at + 1]!)),
+  }));
+}
+
+/** What the step to a version creates. */
+export function tablesOfStep(to: string): string[] {
+  return [`step_${to}_a`, `step_${to}_b`];
+}
+
+/** A configuration with a line, the last name of it being the version. */
+export function lineOf(...line: string[]): LifeConfig {
+  const version = line.at(-1)!;
+  return { version, ddl: creates(`made_${version}`), upgrades: stepsOf(...line) };
+}
+
+/** Fails unless exactly these tables are there besides ledgers. */
+export async function assertTables(t: LifeContext, expected: readonly string[]): Promise<void> {
+  const found = (await t.tables()).filter((name) => !name.startsWith('migrations'));
+  assert.deepEqual(found.sort(), [...expected].sort());
+}
+
+/** A row of the ledger as it is stored. */
+export interface LineRow {
+  name: string;
+  state: string | null;
+  owner: string | null;
+  previous: string | null;
+  checksum: string | null;
+}
+
+/** The rows of a ledger. */
+export async function rows(db: Db, marker = 'migrations'): Promise<LineRow[]> {
+  const found = await sql<Record<string, string | null>>`
+    select * from ${sql.table(marker)} order by name`.execute(db);
+  return found.rows.map(({ name, state, owner, previous, checksum }) => ({
+    name: name!,
+    state: state ?? null,
+    owner: owner ?? null,
+    previous: previous ?? null,
+    checksum: checksum ?? null,
+  }));
+}
+
+/** Fails unless the ledger holds exactly these versions, installed, each with its origin. */
+export async function assertLine(
+  db: Db,
+  line: readonly (readonly [name: string, previous: string | null])[],
+  marker?: string,
+): Promise<void> {
+  const found = await rows(db, marker);
+  assert.deepEqual(
+    found.map(({ name, state, previous }) => [name, state ?? 'installed', previous]),
+    line.map(([name, previous]) => [name, 'installed', previous]),
+  );
+}
+
+/** A ledger as release 1.0.0 made it. */
+export async function createOldLedger(db: Db, ...versions: string[]): Promise<void> {
+  await sql`create table if not exists migrations (name text primary key)`.execute(db);
+  for (const version of versions) {
+    await sql`insert into migrations (name) values (${version})`.execute(db);
+  }
+}
+
+/** Writes somebody else's claim into a ledger that is there. */
+export async function claim(
+  db: Db,
+  version: string,
+  previous: string | null,
+  leaseMs: number,
+): Promise<void> {
+  const now = Date.now();
+  await sql`insert into migrations (name, state, owner, lease, since, previous)
+    values (${version}, 'installing', 'somebody', ${now + leaseMs}, ${now}, ${previous})`
+    .execute(db);
+}

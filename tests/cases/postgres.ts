@@ -1,0 +1,343 @@
+/**
+ * What only Postgres has: schemas, session settings, roles, and statements outside transactions.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { sql } from 'kysely';
+
+import { type BootstrapResult, StatementRefusedError, WaitTimeoutError } from '../../mod.ts';
+import { faulty } from './faults.ts';
+import {
+  assertUsable,
+  bootstrap,
+  type Case,
+  type CaseContext,
+  createTable,
+  type Db,
+  install,
+  installAgain,
+  Log,
+  present,
+  rowOf,
+  sleep,
+  TABLES,
+  thrownAs,
+  thrownBy,
+  watched,
+  within,
+} from './support.ts';
+
+const needs = { dialect: 'postgres', transactions: true } as const;
+
+/** The cases of this file. */
+export const cases: readonly Case[] = [
+  {
+    name: 'a schema that is missing is created, and holds ledger and tables',
+    each: true,
+    needs,
+    async run(t) {
+      for (const schema of ['tenant_1', 'We"ird, schéma']) {
+        const first = await bootstrap(t, t.connect(), undefined, { schema });
+        assert.equal(first.outcome, 'installed');
+        assert.deepEqual(await tablesIn(t, schema), ['migrations', ...TABLES]);
+        const { db, statements } = watched(t);
+        const second = await bootstrap(t, db, () => assert.fail('run'), { schema });
+        assert.equal(second.outcome, 'already-installed');
+        assert.equal(statements.length, 1);
+      }
+      assert.deepEqual(await present(t.connect(), ['migrations', ...TABLES]), []);
+    },
+  },
+  {
+    name: 'raw SQL of the ddl finds the schema, and the path ends with the transaction',
+    needs,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      const before = await setting(db, 'search_path');
+      await bootstrap(t, db, async (db) => {
+        await sql`create table bare (id integer)`.execute(db);
+        await sql`create view of_bare as select id from bare`.execute(db);
+        await db.insertInto('bare').values({ id: 1 }).execute();
+      }, { schema: 'tenant_1', strategy: 'transaction' });
+      assert.deepEqual(await tablesIn(t, 'tenant_1'), ['bare', 'migrations', 'of_bare']);
+      assert.equal(await setting(db, 'search_path'), before);
+    },
+  },
+  {
+    name: 'an install that fails leaves no schema',
+    needs,
+    async run(t) {
+      const broken = new Error('half-way');
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await install(db);
+        throw broken;
+      }, { schema: 'tenant_1', strategy: 'transaction' });
+      assert.equal(await thrownBy(failing), broken);
+      const { rows } = await sql`select 1 from pg_namespace where nspname = 'tenant_1'`
+        .execute(t.connect());
+      assert.deepEqual(rows, []);
+    },
+  },
+  {
+    name: 'tenants at once are each installed once',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const tenants = Array.from({ length: 5 }, (_, n) => `tenant_${n}`);
+      const shared = t.connect({ connections: 8 });
+      for (const schema of tenants) {
+        const calls = [1, 2, 3].map(() => bootstrap(t, shared, installAgain, { schema }));
+        const results = await within(30_000, Promise.all(calls));
+        assert.equal(results.filter(({ installed }) => installed).length, 1, schema);
+      }
+      const calls = tenants.flatMap((schema) =>
+        [1, 2, 3].map(() =>
+          bootstrap(t, shared, (db) => createTable(db, 'more'), { schema, version: '0002' })
+        )
+      );
+      const results = await within(30_000, Promise.all(calls));
+      assert.equal(results.filter(({ installed }) => installed).length, tenants.length);
+      for (const schema of tenants) {
+        assert.deepEqual(await tablesIn(t, schema), ['migrations', 'more', ...TABLES]);
+      }
+    },
+  },
+  {
+    name: 'tenants whose schemas are missing are installed at once, each once',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const shared = t.connect({ connections: 8 });
+      const tenants = Array.from({ length: 6 }, (_, n) => `tenant_${n}`);
+      const results = await within(
+        30_000,
+        Promise.all(tenants.flatMap((schema) =>
+          [1, 2, 3, 4].map(async () => {
+            const result = await bootstrap(t, shared, installAgain, { schema });
+            await assertUsable(
+              shared.withSchema(schema),
+              TABLES.map((name) => `${schema}.${name}`),
+            );
+            return result;
+          })
+        )),
+      );
+      assert.equal(results.filter(({ installed }) => installed).length, tenants.length);
+    },
+  },
+  {
+    name: 'the ddl runs under the caller’s own lock_timeout, and no setting outlives the install',
+    needs,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      await sql`set lock_timeout = '7s'`.execute(db);
+      await sql`set idle_in_transaction_session_timeout = '77s'`.execute(db);
+      let inDdl = '';
+      await bootstrap(t, db, async (db) => {
+        inDdl = await setting(db, 'lock_timeout');
+        await install(db);
+      });
+      assert.equal(inDdl, '7s');
+      assert.equal(await setting(db, 'lock_timeout'), '7s');
+      assert.equal(await setting(db, 'idle_in_transaction_session_timeout'), '77s');
+      const { rows } = await sql`select 1 from pg_locks where locktype = 'advisory'
+        and database = (select oid from pg_database where datname = current_database())`
+        .execute(db);
+      assert.deepEqual(rows, []);
+    },
+  },
+  {
+    name: 'the same holds where an expired claim is taken over',
+    needs,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      await bootstrap(t, db, () => {}, { version: '0000', strategy: 'lease' });
+      await sql`insert into migrations (name, state, owner, lease, since)
+        values ('0001_initial', 'installing', 'dead', 1, 1)`.execute(db);
+      let inDdl = '';
+      await bootstrap(t, db, async (db) => {
+        inDdl = await setting(db, 'lock_timeout');
+      }, { strategy: 'transaction' });
+      assert.equal(inDdl, '0');
+    },
+  },
+  {
+    name: '"create index concurrently" is refused in a transaction, with the advice to use a lease',
+    needs,
+    async run(t) {
+      const failing = bootstrap(t, t.connect(), indexConcurrently, { strategy: 'transaction' });
+      const error = await thrownAs(StatementRefusedError, failing);
+      assert.match(error.message, /concurrently/);
+      assert.match(error.message, /'lease'/);
+      assert.deepEqual(await present(t.connect(), ['migrations', ...TABLES]), []);
+    },
+  },
+  {
+    name: '"create index concurrently" works under a lease',
+    needs,
+    async run(t) {
+      const result = await bootstrap(t, t.connect(), indexConcurrently, { strategy: 'lease' });
+      assert.equal(result.outcome, 'installed');
+      const { rows } = await sql`select 1 from pg_indexes where indexname = 'by_title'`
+        .execute(t.connect());
+      assert.equal(rows.length, 1);
+    },
+  },
+  {
+    name: 'a role that may only read: fine when installed, else the server’s own error',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const admin = t.connect();
+      const role = `reader_${crypto.randomUUID().replaceAll('-', '')}`;
+      await sql`create role ${sql.id(role)}`.execute(admin);
+      try {
+        const db = t.connect({ connections: 1 });
+        await sql`revoke create on schema public from public`.execute(admin);
+        await sql`set role ${sql.id(role)}`.execute(db);
+        const denied = await thrownBy(bootstrap(t, db));
+        assert.equal((denied as { code?: string }).code, '42501', String(denied));
+        await bootstrap(t, admin);
+        await sql`grant select on all tables in schema public to ${sql.id(role)}`.execute(admin);
+        assert.equal((await bootstrap(t, db)).outcome, 'already-installed');
+        const later = await thrownBy(bootstrap(t, db, install, { version: '0002' }));
+        assert.equal((later as { code?: string }).code, '42501', String(later));
+        await sql`reset role`.execute(db);
+      } finally {
+        await sql`drop owned by ${sql.id(role)}`.execute(admin);
+        await sql`drop role ${sql.id(role)}`.execute(admin);
+      }
+    },
+  },
+  {
+    name: 'two apps whose ddl creates the same things if they are missing both end installed',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      for (let round = 0; round < 5; round++) {
+        const name = `shared_${round}`;
+        const apps = ['one', 'two'].flatMap((app) => [1, 2].map(() => app));
+        const results = await within(
+          30_000,
+          Promise.all(
+            apps.map((app) =>
+              bootstrap(
+                t,
+                t.connect({ connections: 1 }),
+                (db) => shared(db, name, `${app}_${round}`),
+                {
+                  marker: `app_${app}`,
+                  version: `${round}`,
+                },
+              )
+            ),
+          ),
+        );
+        assert.equal(results.filter(({ installed }) => installed).length, 2);
+      }
+    },
+  },
+  {
+    name: 'where transactions are serializable, still one of many installs and nobody throws',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const callers = await Promise.all(Array.from({ length: 6 }, async () => {
+        const db = t.connect({ connections: 1 });
+        await sql`set default_transaction_isolation = 'serializable'`.execute(db);
+        return db;
+      }));
+      for (const version of ['0001', '0002']) {
+        const ddl = (db: Db) => createTable(db, `of_${version}`);
+        const results = await within(
+          30_000,
+          Promise.all(callers.map((db) => bootstrap(t, db, ddl, { version }))),
+        );
+        assert.equal(results.filter(({ installed }) => installed).length, 1);
+      }
+    },
+  },
+  {
+    name: 'a server without advisory locks is used without them, which is logged once',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const logger = new Log();
+      const results = await Promise.all([1, 2, 3, 4].map(async () => {
+        const db = faulty(t.connect(), {
+          query(text, send) {
+            if (text.includes('advisory')) throw new Error('advisory locks are not supported');
+            return send();
+          },
+        });
+        const result = await bootstrap(t, db, undefined, { logger });
+        await assertUsable(db);
+        return result;
+      }));
+      assert.equal(results.filter(({ installed }) => installed).length, 1);
+      const told = logger.logged.filter((line) => line.includes('advisory'));
+      assert.ok(told.length >= 1 && told.length <= 4, told.join('\n'));
+    },
+  },
+  {
+    name: 'a ledger that is locked by somebody holds nobody past the deadline',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const holder = t.connect({ connections: 1 });
+      await bootstrap(t, holder, () => {}, { version: '0000' });
+      let patient: Promise<BootstrapResult> | undefined;
+      await holder.transaction().execute(async (trx) => {
+        await sql`lock table migrations in share mode`.execute(trx);
+        const waiting = bootstrap(t, t.connect(), install, { waitTimeoutMs: 700 });
+        await thrownAs(WaitTimeoutError, within(5_000, waiting));
+        patient = bootstrap(t, t.connect(), installAgain);
+        await sleep(100);
+      });
+      assert.equal((await within(20_000, patient!)).outcome, 'installed');
+      assert.equal((await rowOf(t.connect()))?.state, 'installed');
+    },
+  },
+  {
+    name: 'statements that end a transaction inside a "do" block cannot split the unit',
+    needs,
+    async run(t) {
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await install(db);
+        await sql.raw('do $$ begin commit; end $$').execute(db);
+      }, { strategy: 'transaction' });
+      await thrownBy(failing);
+      assert.deepEqual(await present(t.connect(), [...TABLES, 'migrations']), []);
+    },
+  },
+];
+
+async function indexConcurrently(db: Db): Promise<void> {
+  await installAgain(db);
+  await sql`alter table t001 add column if not exists title text`.execute(db);
+  await sql`create index concurrently if not exists by_title on t001 (title)`.execute(db);
+}
+
+/** What two apps may both want, written as carefully as it can be, and a table of their own. */
+async function shared(db: Db, name: string, own: string): Promise<void> {
+  await db.schema.createSchema(name).ifNotExists().execute();
+  await db.schema.createTable(`${name}.common`).ifNotExists().addColumn('id', 'integer').execute();
+  await sql.raw(`create or replace function ${name}.one() returns int language sql as 'select 1'`)
+    .execute(db);
+  const { rows } = await sql`select 1 from pg_type where typname = ${`${name}_kind`}`.execute(db);
+  if (rows.length === 0) await sql.raw(`create type ${name}_kind as enum ('a', 'b')`).execute(db);
+  await createTable(db, `own_${own}`);
+}
+
+async function setting(db: Db, name: string): Promise<string> {
+  const { rows } = await sql<{ value: string }>`select current_setting(${name}) as value`
+    .execute(db);
+  return rows[0]!.value;
+}
+
+async function tablesIn(t: CaseContext, schema: string): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`select c.relname as name from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relkind in ('r', 'v') order by 1`.execute(t.connect());
+  return rows.map(({ name }) => name);
+}

@@ -1,0 +1,326 @@
+/**
+ * Claims that outlive their owners, and owners that outlive their claims.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { sql } from 'kysely';
+
+import { LeaseLostError } from '../../mod.ts';
+import { type Faults, faulty, SILENT } from './faults.ts';
+import {
+  assertUsable,
+  bootstrap,
+  type Case,
+  type CaseContext,
+  createTable,
+  type Db,
+  gate,
+  holdClaim,
+  install,
+  installAgain,
+  Log,
+  patiently,
+  present,
+  rowOf,
+  sleep,
+  TABLES,
+  thrownAs,
+  until,
+  VERSION,
+  within,
+} from './support.ts';
+
+/** The statement that renews a claim. */
+const RENEWAL = /^update "migrations" set "lease"/i;
+
+/** The cases of this file. */
+export const cases: readonly Case[] = [
+  {
+    name: 'a claim that has expired is taken over',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      await holdClaim(db, { owner: 'dead', leaseMs: -1_000 });
+      const result = await within(5_000, bootstrap(t, t.connect()));
+      assert.equal(result.outcome, 'installed');
+      const row = await rowOf(db);
+      assert.equal(row?.state, 'installed');
+      assert.notEqual(row.owner, 'dead');
+      await assertUsable(db);
+    },
+  },
+  {
+    name: 'of many callers one takes an expired claim over',
+    each: true,
+    async run(t) {
+      await holdClaim(t.connect(), { leaseMs: -1_000 });
+      const results = await Promise.all(Array.from({ length: 8 }, async () => {
+        const db = t.connect();
+        const result = await bootstrap(t, db, installAgain);
+        await assertUsable(db);
+        return result;
+      }));
+      assert.equal(results.filter(({ installed }) => installed).length, 1);
+    },
+  },
+  {
+    name: 'a claim is taken over when it expires, and not before',
+    each: true,
+    async run(t) {
+      const claim = await holdClaim(t.connect(), { leaseMs: 700 });
+      const result = await within(10_000, bootstrap(t, t.connect()));
+      assert.equal(result.outcome, 'installed');
+      assert.ok(Date.now() >= Number(claim.lease) - 50, 'too early');
+    },
+  },
+  {
+    name: 'a takeover that fails leaves nothing behind, whoever claimed before',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      await holdClaim(db, { owner: 'dead', leaseMs: -1_000 });
+      const broken = new Error('half-way');
+      await assert.rejects(bootstrap(t, db, (_) => Promise.reject(broken)), broken);
+      const row = await rowOf(db);
+      assert.ok(row === undefined || (row.owner === 'dead' && row.state === 'installing'));
+      assert.equal((await bootstrap(t, db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'under a lease the ddl of a dead owner is run again, over what it left',
+    async run(t) {
+      const db = t.connect();
+      await holdClaim(db, { owner: 'dead', leaseMs: -1_000 });
+      await installAgain(db).then(() => sql`drop table ${sql.table(TABLES[2]!)}`.execute(db));
+      const result = await bootstrap(t, db, installAgain, { strategy: 'lease' });
+      assert.equal(result.outcome, 'installed');
+      await assertUsable(t.connect());
+    },
+  },
+  {
+    name: 'a ddl that takes longer than its lease keeps it',
+    each: true,
+    async run(t) {
+      const times = { leaseMs: 1_500, waitTimeoutMs: 20_000 };
+      const inside = gate();
+      const first = bootstrap(t, t.connect(), async (db) => {
+        for (const table of TABLES) {
+          await createTable(db, table);
+          inside.open();
+          await sleep(700);
+        }
+      }, times);
+      await inside.opened;
+      const db = t.connect();
+      const second = bootstrap(t, db, () => assert.fail('run twice'), times);
+      assert.equal((await first).outcome, 'installed');
+      assert.equal((await within(20_000, second)).installed, false);
+      await assertUsable(db);
+    },
+  },
+  {
+    name: 'one who pauses between two statements for longer than its lease keeps it',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      const result = await bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        await sleep(2_200);
+        await createTable(db, 'two');
+      }, { leaseMs: 1_500, waitTimeoutMs: 20_000 });
+      assert.equal(result.outcome, 'installed');
+      await assertUsable(db, ['one', 'two']);
+    },
+  },
+  {
+    name: 'a statement that is issued while the claim is being renewed is sent after that',
+    each: true,
+    async run(t) {
+      await assertRenewedInBetween(t, {});
+    },
+  },
+  {
+    name: 'so it is where begin silently does nothing, as it renews for the sake of others',
+    async run(t) {
+      await assertRenewedInBetween({ ...t, strategy: 'transaction' }, SILENT);
+    },
+  },
+  {
+    name: 'a stolen claim is noticed at the finish, and the thief’s row left alone',
+    async run(t) {
+      const other = t.connect();
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await install(db);
+        await steal(other);
+      }, { strategy: 'lease' });
+      const error = await thrownAs(LeaseLostError, failing);
+      assert.equal(error.code, 'LEASE_LOST');
+      assert.match(error.message, /thief/);
+      await assertStolen(other);
+    },
+  },
+  {
+    name: 'a stolen claim is noticed by the renewal, and no further statement is sent',
+    async run(t) {
+      const other = t.connect();
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        await steal(other);
+        await sleep(600);
+        await createTable(db, 'two');
+      }, { strategy: 'lease', leaseMs: 600, waitTimeoutMs: 20_000 });
+      await thrownAs(LeaseLostError, failing);
+      assert.deepEqual(await present(other, ['one', 'two']), ['one']);
+      await assertStolen(other);
+    },
+  },
+  {
+    name: 'so is one that is stolen where begin silently does nothing',
+    async run(t) {
+      const other = t.connect();
+      const failing = bootstrap(t, faulty(t.connect(), SILENT), async (db) => {
+        await createTable(db, 'one');
+        await steal(other);
+        await sleep(600);
+        await createTable(db, 'two');
+      }, { strategy: 'transaction', leaseMs: 600, waitTimeoutMs: 20_000 });
+      await thrownAs(LeaseLostError, failing);
+      assert.deepEqual(await present(other, ['one', 'two']), ['one']);
+      await assertStolen(other);
+    },
+  },
+  {
+    name: 'a claim that the thief has finished stays finished',
+    async run(t) {
+      const other = t.connect();
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await install(db);
+        await steal(other);
+        await sql`update migrations set state = 'installed', lease = null`.execute(other);
+      }, { strategy: 'lease' });
+      await thrownAs(LeaseLostError, failing);
+      const row = await rowOf(other);
+      assert.equal(row?.owner, 'thief');
+      assert.equal(row.state, 'installed');
+      assert.equal((await bootstrap(t, other)).outcome, 'already-installed');
+    },
+  },
+  {
+    name: 'a claim that was deleted is not finished, nor written again',
+    async run(t) {
+      const other = t.connect();
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        await sql`delete from migrations`.execute(other);
+      }, { strategy: 'lease' });
+      await thrownAs(LeaseLostError, failing);
+      assert.equal(await rowOf(other), undefined);
+    },
+  },
+  {
+    name: 'an owner that slept past its lease sends no further statement of its ddl',
+    async run(t) {
+      const logger = new Log();
+      const { db, after } = unrenewed(t.connect());
+      const failing = bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        await sleep(900);
+        after.length = 0;
+        await createTable(db, 'two');
+      }, { strategy: 'lease', leaseMs: 600, waitTimeoutMs: 20_000, logger });
+      await thrownAs(LeaseLostError, failing);
+      assert.deepEqual(after.filter((text) => text.includes('two')), []);
+      assert.deepEqual(await present(t.connect(), ['one', 'two']), ['one']);
+      assert.match(logger.errors.join('\n'), /cannot renew/);
+    },
+  },
+  {
+    name: 'one renewal that fails does no harm',
+    async run(t) {
+      let failed = 0;
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (RENEWAL.test(text) && failed++ === 0) {
+            throw new Error('cannot renew');
+          }
+          return send();
+        },
+      });
+      const result = await bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        await sleep(1_500);
+        await createTable(db, 'two');
+      }, { strategy: 'lease', leaseMs: 1_200, waitTimeoutMs: 20_000 });
+      assert.equal(result.outcome, 'installed');
+      assert.ok(failed > 1, `${failed} renewals`);
+    },
+  },
+  {
+    name: 'a claim is renewed by its own clock: the row says so while the ddl runs',
+    async run(t) {
+      const other = t.connect();
+      const leases: number[] = [];
+      await bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        leases.push(Number((await rowOf(other))?.lease));
+        await until(async () => {
+          const lease = Number((await rowOf(other))?.lease);
+          if (lease > leases.at(-1)!) leases.push(lease);
+          return leases.length > 3;
+        });
+      }, { strategy: 'lease', leaseMs: 600, waitTimeoutMs: 20_000 });
+      assert.ok(leases.length > 3);
+    },
+  },
+];
+
+async function assertRenewedInBetween(t: CaseContext, faults: Faults): Promise<void> {
+  const renewing = gate();
+  const db = faulty(t.connect(), {
+    ...faults,
+    async query(text, send) {
+      const answer = await send();
+      if (RENEWAL.test(text)) {
+        renewing.open();
+        await sleep(100);
+      }
+      return answer;
+    },
+  });
+  const call = bootstrap(t, db, async (db) => {
+    await createTable(db, 'one');
+    await renewing.opened;
+    await createTable(db, 'two');
+  }, { leaseMs: 1_200, waitTimeoutMs: 20_000 });
+  assert.equal((await within(10_000, call)).outcome, 'installed');
+  await assertUsable(t.connect(), ['one', 'two']);
+}
+
+async function steal(db: Db): Promise<void> {
+  await patiently(() =>
+    sql`update migrations set owner = 'thief', lease = ${Date.now() + 60_000}
+      where name = ${VERSION}`.execute(db)
+  );
+}
+
+async function assertStolen(db: Db): Promise<void> {
+  const row = await rowOf(db);
+  assert.equal(row?.owner, 'thief');
+  assert.equal(row.state, 'installing');
+  assert.ok(Number(row.lease) > Date.now() + 10_000);
+}
+
+/** An instance whose renewals fail, and what it sends. */
+function unrenewed(on: Db): { db: Db; after: string[] } {
+  const after: string[] = [];
+  const db = faulty(on, {
+    query(text, send) {
+      if (RENEWAL.test(text)) throw new Error('cannot renew');
+      after.push(text);
+      return send();
+    },
+  });
+  return { db, after };
+}

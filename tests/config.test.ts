@@ -1,0 +1,280 @@
+/**
+ * Bad input is refused before any statement, with the field and the value in the message.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  DummyDriver,
+  Kysely,
+  MssqlAdapter,
+  MssqlQueryCompiler,
+  MysqlAdapter,
+  MysqlQueryCompiler,
+  SqliteAdapter,
+  SqliteQueryCompiler,
+} from 'kysely';
+
+import { bootstrapSchema, createBootstrap } from '../mod.ts';
+import { openSqlite } from './support/sqlite.ts';
+
+/** What a refusal must be. */
+interface Refusal {
+  type: typeof TypeError | typeof RangeError;
+  /** Parts of the message: the field, and the value as it is shown. */
+  says: readonly string[];
+}
+
+/** A table row: what is asked for, and how it is refused. */
+type Row = readonly [title: string, config: Record<string, unknown>, refusal: Refusal];
+
+const LONG = 'x'.repeat(10_240);
+const MARKER_RULE = '[a-zA-Z_][a-zA-Z0-9_]*';
+
+const ROWS: readonly Row[] = [
+  ...['', 'a;drop table x', '1a', 'a-b', 'a\nb', 'a\n', 'a\0', 'a b', 'é', 'a"b', ' a'].map(
+    (marker): Row => [
+      `marker ${JSON.stringify(marker)}`,
+      { marker },
+      { type: RangeError, says: [`'marker'`, MARKER_RULE, JSON.stringify(marker)] },
+    ],
+  ),
+  ['marker of 64 characters', { marker: 'm'.repeat(64) }, {
+    type: RangeError,
+    says: [`'marker'`, '63', 'mmmmmmmm'],
+  }],
+  ...[42, null, {}, ['migrations'], Symbol('m'), () => 'm'].map((marker): Row => [
+    `marker that is a ${marker === null ? 'null' : typeof marker}`,
+    { marker },
+    { type: TypeError, says: [`'marker'`] },
+  ]),
+  ['version that is missing', { version: undefined }, {
+    type: TypeError,
+    says: [`'version'`, 'undefined'],
+  }],
+  ['version that is a number', { version: 1 }, { type: TypeError, says: [`'version'`, '1'] }],
+  ['version that is empty', { version: '' }, { type: RangeError, says: [`'version'`, '""'] }],
+  ['version of 10 kB', { version: LONG }, { type: RangeError, says: [`'version'`, '255', 'xxx'] }],
+  ['version of 256 characters', { version: 'x'.repeat(256) }, {
+    type: RangeError,
+    says: [`'version'`, '255'],
+  }],
+  ['version with NUL', { version: 'a\0b' }, { type: RangeError, says: [`'version'`, 'NUL'] }],
+  ['version with a lone surrogate', { version: 'a\ud800' }, {
+    type: RangeError,
+    says: [`'version'`, 'surrogate'],
+  }],
+  ['ddl that is missing', { ddl: undefined }, { type: TypeError, says: [`'ddl'`, 'undefined'] }],
+  ['ddl that is SQL', { ddl: 'create table x' }, {
+    type: TypeError,
+    says: [`'ddl'`, 'create table x'],
+  }],
+  ['schema that is a number', { schema: 7 }, { type: TypeError, says: [`'schema'`, '7'] }],
+  ['schema that is empty', { schema: '' }, { type: RangeError, says: [`'schema'`, '""'] }],
+  ['schema of 64 bytes', { schema: 'é'.repeat(32) }, {
+    type: RangeError,
+    says: [`'schema'`, '63', 'é'],
+  }],
+  ['schema with NUL', { schema: 'a\0' }, { type: RangeError, says: [`'schema'`] }],
+  ['schema where there are none', { schema: 'tenant' }, {
+    type: RangeError,
+    says: [`'schema'`, 'Postgres'],
+  }],
+  ['dialect that is unknown', { dialect: 'mysql' }, {
+    type: RangeError,
+    says: [`'dialect'`, 'sqlite', 'postgres', 'mysql'],
+  }],
+  ['dialect that is an object', { dialect: {} }, { type: TypeError, says: [`'dialect'`] }],
+  ['strategy that is unknown', { strategy: 'lock' }, {
+    type: RangeError,
+    says: [`'strategy'`, 'transaction', 'lease', 'lock'],
+  }],
+  ['onContention that is unknown', { onContention: 'throw' }, {
+    type: RangeError,
+    says: [`'onContention'`, 'wait', 'return', 'throw'],
+  }],
+  ...['waitTimeoutMs', 'leaseMs'].flatMap((field): Row[] => [
+    ...[-1, 0, NaN, Infinity, -Infinity, 2_147_483_648].map((value): Row => [
+      `${field} of ${value}`,
+      { [field]: value },
+      { type: RangeError, says: [`'${field}'`, String(value)] },
+    ]),
+    [`${field} that is text`, { [field]: '5s' }, { type: TypeError, says: [`'${field}'`, '5s'] }],
+    [`${field} that is a bigint`, { [field]: 5n }, { type: TypeError, says: [`'${field}'`, '5'] }],
+  ]),
+  ['leaseMs that is not below waitTimeoutMs', { leaseMs: 500, waitTimeoutMs: 500 }, {
+    type: RangeError,
+    says: [`'leaseMs'`, 'waitTimeoutMs', '500'],
+  }],
+  ['signal that is a controller', { signal: new AbortController() }, {
+    type: TypeError,
+    says: [`'signal'`, 'AbortSignal'],
+  }],
+  ['signal that is true', { signal: true }, { type: TypeError, says: [`'signal'`, 'true'] }],
+  ['logger that is a function', { logger: () => {} }, { type: TypeError, says: [`'logger'`] }],
+  ['logger whose log is text', { logger: { log: 'x' } }, {
+    type: TypeError,
+    says: ['logger', 'log'],
+  }],
+  ['a field that is misspelt', { markr: 'x' }, { type: TypeError, says: [`'markr'`] }],
+  ['a field of createBootstrap', { failureCooldownMs: 5 }, {
+    type: TypeError,
+    says: [`'failureCooldownMs'`],
+  }],
+];
+
+for (const [title, config, refusal] of ROWS) {
+  test(`refused by bootstrapSchema before any statement: ${title}`, async () => {
+    const { db, statements } = watched();
+    const error = await thrownBy(() => bootstrapSchema(db, complete(config)));
+    assertRefusal(error, refusal);
+    assert.deepEqual(statements, []);
+    await db.destroy();
+  });
+}
+
+for (const [title, config, refusal] of ROWS) {
+  // What depends on the database is found out later, and the field is one of its own.
+  if (/^(schema where|a field of)/.test(title)) continue;
+  test(`refused by createBootstrap at once: ${title}`, async () => {
+    assertRefusal(await thrownBy(() => createBootstrap(complete(config))), refusal);
+  });
+}
+
+for (const value of [-1, NaN, Infinity]) {
+  test(`refused by createBootstrap at once: failureCooldownMs of ${value}`, async () => {
+    const error = await thrownBy(() => createBootstrap(complete({ failureCooldownMs: value })));
+    assertRefusal(error, { type: RangeError, says: [`'failureCooldownMs'`, String(value)] });
+  });
+}
+
+for (const config of [undefined, null, 'config', 5]) {
+  test(`refused: ${config} in place of a config`, async () => {
+    const { db, statements } = watched();
+    const error = await thrownBy(() => bootstrapSchema(db, config as never));
+    assertRefusal(error, { type: TypeError, says: [`'config'`, 'object'] });
+    assert.deepEqual(statements, []);
+    await db.destroy();
+  });
+}
+
+for (const db of [undefined, null, 'app.db', {}, { transaction: () => {} }]) {
+  test(`refused: ${JSON.stringify(db)} in place of an instance`, async () => {
+    const error = await thrownBy(() => bootstrapSchema(db as never, complete({}) as never));
+    assertRefusal(error, { type: TypeError, says: [`'db'`, 'Kysely'] });
+  });
+}
+
+test('refused: a transaction in place of an instance', async () => {
+  const { db, statements } = watched();
+  await db.transaction().execute(async (trx) => {
+    statements.length = 0;
+    const error = await thrownBy(() => bootstrapSchema(trx, complete({})));
+    assertRefusal(error, { type: TypeError, says: [`'db'`, 'transaction'] });
+    assert.deepEqual(statements, []);
+  });
+  await db.destroy();
+});
+
+test('refused by name: an instance for MySQL', async () => {
+  const db = compiling(new MysqlAdapter(), new MysqlQueryCompiler());
+  const error = await thrownBy(() => bootstrapSchema(db, complete({})));
+  assertRefusal(error, { type: TypeError, says: ['MySQL'] });
+});
+
+test('refused by name: an instance for MSSQL', async () => {
+  const db = compiling(new MssqlAdapter(), new MssqlQueryCompiler());
+  const error = await thrownBy(() => bootstrapSchema(db, complete({})));
+  assertRefusal(error, { type: TypeError, says: ['MSSQL'] });
+});
+
+test('a signal that is aborted already is no bad input, and no statement is sent either', async () => {
+  const { db, statements } = watched();
+  const reason = new Error('never mind');
+  const config = complete({ signal: AbortSignal.abort(reason) });
+  assert.equal(await thrownBy(() => bootstrapSchema(db, config)), reason);
+  assert.deepEqual(statements, []);
+  await db.destroy();
+});
+
+test('what is undefined counts as absent, and what is at a limit is taken', async () => {
+  const { db } = watched();
+  const result = await bootstrapSchema(
+    db,
+    complete({
+      version: 'x'.repeat(255),
+      marker: 'm'.repeat(63),
+      schema: undefined,
+      dialect: undefined,
+      logger: undefined,
+      strategy: undefined,
+      waitTimeoutMs: 2_147_483_647,
+      leaseMs: 2_147_483_646,
+      onContention: undefined,
+      signal: undefined,
+    }),
+  );
+  assert.equal(result.outcome, 'installed');
+  await db.destroy();
+});
+
+test('a short waitTimeoutMs needs no leaseMs beside it', async () => {
+  const { db } = watched();
+  assert.equal((await bootstrapSchema(db, complete({ waitTimeoutMs: 900 }))).outcome, 'installed');
+  await db.destroy();
+});
+
+test('a dialect that is named is taken at its word', async () => {
+  const db = compiling(new SqliteAdapter(), new SqliteQueryCompiler());
+  const error = await thrownBy(() =>
+    bootstrapSchema(db, complete({ dialect: 'sqlite', schema: 'x' }))
+  );
+  assertRefusal(error, { type: RangeError, says: [`'schema'`] });
+});
+
+// deno-lint-ignore no-explicit-any
+function complete(config: Record<string, unknown>): any {
+  return { version: '0001_initial', ddl: (_: unknown) => {}, ...config };
+}
+
+function watched() {
+  const statements: string[] = [];
+  const db = openSqlite(':memory:', { onStatement: (text) => statements.push(text) });
+  return { db, statements };
+}
+
+/** An instance that can compile, and has no database. */
+function compiling(
+  adapter: SqliteAdapter | MysqlAdapter | MssqlAdapter,
+  compiler: SqliteQueryCompiler | MysqlQueryCompiler | MssqlQueryCompiler,
+  // deno-lint-ignore no-explicit-any
+): Kysely<any> {
+  return new Kysely({
+    dialect: {
+      createAdapter: () => adapter,
+      createDriver: () => new DummyDriver(),
+      createIntrospector: () => {
+        throw new Error('not needed');
+      },
+      createQueryCompiler: () => compiler,
+    },
+  });
+}
+
+async function thrownBy(run: () => unknown): Promise<unknown> {
+  try {
+    await run();
+  } catch (error) {
+    return error;
+  }
+  assert.fail('Nothing was thrown');
+}
+
+function assertRefusal(error: unknown, { type, says }: Refusal): void {
+  assert.ok(error instanceof Error, String(error));
+  assert.equal(error.constructor, type, `${error}`);
+  for (const part of says) assert.ok(error.message.includes(part), `${part} in: ${error.message}`);
+  assert.ok(error.message.length < 400, `${error.message.length} characters`);
+}

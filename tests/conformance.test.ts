@@ -1,0 +1,39 @@
+/**
+ * The conformance suite on every engine.
+ *
+ * @module
+ */
+
+import { test } from 'node:test';
+
+import { testsFor } from './cases/all.ts';
+import { type CaseDatabase, within } from './cases/support.ts';
+import { engines } from './engines/list.ts';
+
+type Connect = CaseDatabase['connect'];
+
+/** No case takes half as long; one that hangs is a failure, not the end of the run. */
+const CEILING_MS = 90_000;
+
+// Bun ends a test after 5 seconds unless told otherwise.
+const TIMEOUT_MS = 120_000;
+
+for (const engine of engines) {
+  // sqld takes the write lock from a transaction after 5 seconds, once somebody else wants it.
+  const lasting = engine.name !== 'libsql-http';
+  for (const { name, run } of testsFor({ ...engine, lasting })) {
+    test(`${engine.name}: ${name}`, { timeout: TIMEOUT_MS }, async () => {
+      const database = await (await engine.start()).create();
+      try {
+        // Some drivers wait for a lock inside SQLite, and everything else in this process with them.
+        const connect: Connect = (options) => database.connect({ busyTimeoutMs: 0, ...options });
+        await within(CEILING_MS, run({ connect }));
+      } finally {
+        await database.drop();
+      }
+    });
+  }
+  test(`${engine.name}: stops`, { timeout: TIMEOUT_MS }, async () => {
+    await (await engine.start()).stop();
+  });
+}

@@ -1,0 +1,212 @@
+/**
+ * What the engines and their drivers say, and what the library takes it for.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import {
+  contentionOf,
+  isAbortedTransaction,
+  isAdvisoryLockUnsupported,
+  isMissingColumn,
+  isMissingTable,
+  isTransactionUnsupported,
+  isUniqueViolation,
+} from '../src/contention.ts';
+
+/** An error as a driver throws it. */
+function raised(message: string, fields: object = {}): Error {
+  return Object.assign(new Error(message), fields);
+}
+
+function pg(code: string, message: string, fields: object = {}): Error {
+  return raised(message, { code, ...fields });
+}
+
+const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | undefined])[] = [
+  ['a serialization failure', pg('40001', 'could not serialize access'), 'race'],
+  ['a deadlock', pg('40P01', 'deadlock detected'), 'race'],
+  ['a catalogue updated at once', pg('XX000', 'tuple concurrently updated'), 'race'],
+  ['a catalogue row deleted at once', pg('XX000', 'tuple concurrently deleted'), 'race'],
+  ['another internal error', pg('XX000', 'cache lookup failed'), undefined],
+  [
+    'two "create table if not exists" at once',
+    pg('23505', 'duplicate key value violates unique constraint "pg_type_typname_nsp_index"', {
+      constraint: 'pg_type_typname_nsp_index',
+    }),
+    'race',
+  ],
+  [
+    'the same from postgres.js',
+    pg('23505', 'duplicate key', { constraint_name: 'pg_class_relname_nsp_index' }),
+    'race',
+  ],
+  [
+    'a duplicate in a table of the caller',
+    pg('23505', 'duplicate key value violates unique constraint "users_email_key"', {
+      constraint: 'users_email_key',
+    }),
+    undefined,
+  ],
+  [
+    'a duplicate whose value looks like a catalogue',
+    pg('23505', 'duplicate key value violates unique constraint "users_key"', {
+      constraint: 'users_key',
+      detail: 'Key (name)=(pg_type) already exists.',
+    }),
+    undefined,
+  ],
+  [
+    'a transaction that sqld has ended',
+    raised('SQLite error: TRANSACTION_TIMEOUT: Transaction timed-out', {
+      code: 'TRANSACTION_TIMEOUT',
+    }),
+    'race',
+  ],
+  [
+    'a stream that sqld has ended',
+    raised('The stream has expired', { code: 'STREAM_EXPIRED' }),
+    'race',
+  ],
+  [
+    'a lock that was not had in time',
+    pg('55P03', 'canceling statement due to lock timeout'),
+    'busy',
+  ],
+  ['better-sqlite3', raised('database is locked', { code: 'SQLITE_BUSY' }), 'busy'],
+  ['a stale snapshot', raised('database is locked', { code: 'SQLITE_BUSY_SNAPSHOT' }), 'busy'],
+  ['node:sqlite', raised('database is locked', { code: 'ERR_SQLITE_ERROR', errcode: 5 }), 'busy'],
+  [
+    'node:sqlite, an extended code',
+    raised('x', { code: 'ERR_SQLITE_ERROR', errcode: 517 }),
+    'busy',
+  ],
+  ['node:sqlite, a locked table', raised('database table is locked', { errcode: 262 }), 'busy'],
+  [
+    'node:sqlite, a constraint',
+    raised('UNIQUE constraint failed: a.b', { errcode: 1555 }),
+    undefined,
+  ],
+  ['bun:sqlite', raised('database is locked', { code: 'SQLITE_BUSY', errno: 5 }), 'busy'],
+  ['libSQL', raised('SQLITE_BUSY: database is locked', { code: 'SQLITE_BUSY' }), 'busy'],
+  ['a changed schema', raised('database schema is locked: main'), 'busy'],
+  [
+    'D1, with the text in the cause',
+    new Error('D1_ERROR', { cause: new Error('database is locked: SQLITE_BUSY') }),
+    'busy',
+  ],
+  ['D1, a lost connection', raised('D1_ERROR: Network connection lost.'), 'busy'],
+  [
+    'D1, a reset',
+    raised('D1_ERROR: Internal error in D1 DB storage caused object to be reset.'),
+    'busy',
+  ],
+  ['D1, an update', raised('D1_ERROR: D1 DB reset because its code was updated.'), 'busy'],
+  ['D1, overload', raised('D1_ERROR: D1 DB is overloaded. Requests queued for too long.'), 'busy'],
+  ['a relation that exists', pg('42P07', 'relation "a" already exists'), 'exists'],
+  ['a schema that exists', pg('42P06', 'schema "a" already exists'), 'exists'],
+  ['a type that exists', pg('42710', 'type "a" already exists'), 'exists'],
+  ['a column that exists', pg('42701', 'column "a" already exists'), 'exists'],
+  ['a column that exists, in SQLite', raised('duplicate column name: state'), 'exists'],
+  ['a syntax error', pg('42601', 'syntax error at or near "x"'), undefined],
+  ['a full disk', raised('database or disk is full', { code: 'SQLITE_FULL' }), undefined],
+  ['an error of the caller’s own', new Error('no'), undefined],
+  ['text', 'database is locked', undefined],
+  ['nothing', undefined, undefined],
+  ['null', null, undefined],
+];
+
+for (const [title, error, kind] of KINDS) {
+  test(`contention: ${title} is ${kind ?? 'none'}`, () => {
+    assert.equal(contentionOf(error), kind);
+  });
+}
+
+test('contention: a cause that is its own cause ends', () => {
+  const error = new Error('round');
+  error.cause = error;
+  assert.equal(contentionOf(error), undefined);
+});
+
+test('a missing table is recognised in every spelling', () => {
+  for (
+    const error of [
+      raised('no such table: migrations'),
+      raised('D1_ERROR: no such table: migrations: SQLITE_ERROR'),
+      raised('SQLITE_ERROR: no such table: main.migrations'),
+      pg('42P01', 'relation "migrations" does not exist'),
+      pg('3F000', 'schema "tenant" does not exist'),
+    ]
+  ) assert.ok(isMissingTable(error), error.message);
+  assert.ok(!isMissingTable(raised('no such column: state')));
+  assert.ok(!isMissingTable(undefined));
+});
+
+test('a missing column is recognised in every spelling', () => {
+  for (
+    const error of [
+      raised('no such column: state'),
+      raised('table migrations has no column named state'),
+      raised('D1_ERROR: table migrations has no column named state: SQLITE_ERROR'),
+      pg('42703', 'column "state" of relation "migrations" does not exist'),
+    ]
+  ) assert.ok(isMissingColumn(error), error.message);
+  assert.ok(!isMissingColumn(raised('no such table: migrations')));
+});
+
+test('a row that is there already is recognised, and told from those of other tables', () => {
+  for (
+    const error of [
+      raised('UNIQUE constraint failed: migrations.name'),
+      raised(
+        'D1_ERROR: UNIQUE constraint failed: migrations.name: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)',
+      ),
+      pg('23505', 'duplicate key value violates unique constraint "migrations_pkey"'),
+      pg('23505', 'duplicate key', { constraint: 'migrations_pkey' }),
+    ]
+  ) assert.ok(isUniqueViolation(error, 'migrations'), error.message);
+  assert.ok(!isUniqueViolation(raised('UNIQUE constraint failed: users.name'), 'migrations'));
+  assert.ok(
+    !isUniqueViolation(pg('23505', 'duplicate key', { constraint: 'users_pkey' }), 'migrations'),
+  );
+  const long = 'm'.repeat(63);
+  assert.ok(isUniqueViolation(pg('23505', '', { constraint: `${'m'.repeat(58)}_pkey` }), long));
+});
+
+test('an aborted transaction is recognised', () => {
+  assert.ok(isAbortedTransaction(pg('25P02', 'current transaction is aborted')));
+  assert.ok(!isAbortedTransaction(pg('25P01', 'no active transaction')));
+});
+
+test('a driver that has no transactions is told from one that failed to begin', () => {
+  for (
+    const message of [
+      'Transactions are not supported yet.',
+      `NeonDialect doesn't support interactive transactions, while Kysely doesn't support batch requests (yet).`,
+      'PlanetScale does not support transactions',
+      'transactions are unsupported by this driver',
+      'To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs',
+    ]
+  ) assert.ok(isTransactionUnsupported(new Error(message)), message);
+  for (
+    const message of [
+      'connect ECONNREFUSED 127.0.0.1:5432',
+      'database is locked',
+      'cannot start a transaction within a transaction',
+      'Connection terminated unexpectedly',
+      'timeout exceeded when trying to connect',
+      'remaining connection slots are reserved',
+    ]
+  ) assert.ok(!isTransactionUnsupported(new Error(message)), message);
+});
+
+test('a server without advisory locks is recognised', () => {
+  assert.ok(isAdvisoryLockUnsupported(new Error('advisory locks are not supported')));
+  assert.ok(isAdvisoryLockUnsupported(
+    pg('42883', 'function pg_try_advisory_xact_lock(integer, integer) does not exist'),
+  ));
+  assert.ok(!isAdvisoryLockUnsupported(new Error('database is locked')));
+});

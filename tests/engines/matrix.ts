@@ -1,0 +1,58 @@
+/**
+ * Which engine runs where, as a table in Markdown.
+ *
+ * @module
+ */
+
+import type { Engine, Runtime } from './engine.ts';
+
+/** The columns of the table, with their headings. */
+export const runtimes: Readonly<Record<Runtime, string>> = {
+  deno: 'Deno 2',
+  node22: 'Node 22',
+  node24: 'Node 24',
+  node26: 'Node 26',
+  bun: 'Bun 1',
+  workerd: 'workerd',
+};
+
+/** The runtime that this code runs under. Anything unknown is an error: it is in no column. */
+export function currentRuntime(): Runtime {
+  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  const agent = navigator?.userAgent ?? '';
+  const [, name = '', major = ''] = /^(\S+?)\/(\d*)/.exec(agent) ?? [];
+  if (name === 'Deno' || name === 'Bun') return name.toLowerCase() as Runtime;
+  if (agent === 'Cloudflare-Workers') return 'workerd';
+  const runtime = `node${major}`;
+  if (name === 'Node.js' && runtime in runtimes) return runtime as Runtime;
+  throw new Error(`unknown runtime: ${agent}`);
+}
+
+/**
+ * The table. A cell is what `cell` says, by default whether the engine runs there; the reasons why
+ * it does not are listed below.
+ */
+export function matrix(
+  engines: readonly Engine[],
+  cell: (engine: Engine, runtime: Runtime) => string = () => 'yes',
+): string {
+  const columns = Object.keys(runtimes) as Runtime[];
+  const reasons: string[] = [];
+  const rows = engines.map((engine) => [
+    engine.name,
+    ...columns.map((runtime) => {
+      const reason = engine.missing ?? engine.runtimes[runtime];
+      if (reason === true) return cell(engine, runtime);
+      if (!reasons.includes(reason)) reasons.push(reason);
+      return `no (${reasons.indexOf(reason) + 1})`;
+    }),
+  ]);
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  return [
+    line(['engine', ...Object.values(runtimes)]),
+    line(['---', ...columns.map(() => '---')]),
+    ...rows.map(line),
+    '',
+    ...reasons.map((reason, n) => `${n + 1}. ${reason}`),
+  ].join('\n');
+}

@@ -1,0 +1,30 @@
+/**
+ * What a test and its isolates say to each other.
+ *
+ * @module
+ */
+
+import type { Strategy } from '../../mod.ts';
+import type { Settled } from './call.ts';
+
+/** One call of the library inside an isolate, or inside the Durable Object behind it. */
+export interface IsolateOrder {
+  readonly strategy?: Strategy;
+  readonly tables: number;
+  /** When to call, in milliseconds since 1970. At once where absent. */
+  readonly at?: number;
+  /** Harmless to repeat, as a lease needs it after a crash. */
+  readonly isIdempotent?: boolean;
+  /** Makes the first table, signs that, and rests until the database says how it goes on. */
+  readonly isHeld?: boolean;
+  readonly leaseMs?: number;
+  readonly waitTimeoutMs?: number;
+  /** Which Durable Object; absent for the D1 database of the isolate. */
+  readonly object?: string;
+}
+
+/** What it came to. */
+export type IsolateAnswer = Settled;
+
+/** Where held winners sign, and where they are told how to go on: by a row `go` or `fail`. */
+export const SIGNS = 'signs';

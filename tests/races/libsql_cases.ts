@@ -1,0 +1,232 @@
+/**
+ * Races and deaths on libSQL: many clients of one server, and many processes on one file.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+
+import type { Strategy } from '../../mod.ts';
+import { inDatabase, onLibsqlFile, onSqld, type Subject } from '../batch/subjects.ts';
+import { callerOn } from '../batch/subjects.ts';
+import { sleep, within } from '../cases/support.ts';
+import type { TestDatabase } from '../engines/engine.ts';
+import { tell } from '../processes/counts.ts';
+import { schemaOf } from '../support/schema.ts';
+import { type Ask, callAndUse, type Caller, type Settled } from './call.ts';
+import { type CallerProcess, raceProcesses, startCallers } from './caller_process.ts';
+import { COUNTS, FEW_TABLES, TABLES } from './counts.ts';
+import { startProxy } from './proxy.ts';
+import { assertOneInstall, Tally } from './tally.ts';
+import { AGAIN, holdWinner } from './winner.ts';
+
+const LEASE_MS = 2_500;
+
+/**
+ * For processes on one file. Without it, a statement that fails as "busy" is left unfinished by the
+ * driver until it is collected as garbage, and pins its connection to what it saw then.
+ * https://github.com/tursodatabase/libsql-client-ts/issues/352
+ */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** The engines, by the names that processes know. */
+export const LIBSQL = { 'libsql-http': onSqld, 'libsql-file': onLibsqlFile } as const;
+
+function callers(
+  subject: Subject,
+  database: TestDatabase,
+  strategy: Strategy,
+  count: number,
+): Caller[] {
+  return Array.from({ length: count }, () => {
+    const { db, batch } = callerOn(subject, database);
+    return strategy === 'batch' ? { db, batch } : { db };
+  });
+}
+
+/** Many clients of the server at once, each with a client of its own. */
+export async function stampedeOnServer(strategy: Strategy): Promise<void> {
+  const { callers: count, rounds } = COUNTS.sqld;
+  const tally = new Tally(`libsql-http, ${strategy}`);
+  for (let round = 0; round < rounds; round++) {
+    await inDatabase(onSqld, async (database) => {
+      const all = callers(onSqld, database, strategy, count);
+      const ask: Ask = { strategy, tables: TABLES, ddl: schemaOf(TABLES) };
+      tally.add(
+        await within(60_000, Promise.all(all.map((caller) => callAndUse(caller, ask)))),
+      );
+    });
+  }
+  tally.tell();
+  assert.ok(tally.count('waited') > 0, 'nobody met anybody');
+}
+
+let processes: Promise<CallerProcess[]> | undefined;
+
+/** Many processes on one file at once. */
+export async function stampedeOnFile(strategy: Strategy): Promise<void> {
+  const { callers: count, rounds } = COUNTS.libsqlFile;
+  const all = await (processes ??= startCallers(count));
+  const tally = new Tally(`libsql-file, processes, ${strategy}`);
+  for (let round = 0; round < rounds; round++) {
+    await inDatabase(onLibsqlFile, async (database) => {
+      const settled = await within(
+        60_000,
+        raceProcesses(all, {
+          open: openOrder('libsql-file', database),
+          call: { kind: 'call', strategy, tables: TABLES },
+        }),
+      );
+      tally.add(settled);
+    });
+  }
+  tally.tell();
+  assert.ok(tally.count('waited') > 0, 'nobody met anybody');
+}
+
+/**
+ * The same without a busy timeout, as the driver has it by default: it may keep those who wait from
+ * seeing what was installed, but then they end in time, and nobody is told what is not so.
+ */
+export async function stampedeWithoutTimeout(strategy: Strategy): Promise<void> {
+  const all = await (processes ??= startCallers(COUNTS.libsqlFile.callers));
+  await inDatabase(onLibsqlFile, async (database) => {
+    const settled = await within(
+      20_000,
+      raceProcesses(all, {
+        open: { ...openOrder('libsql-file', database), busyTimeoutMs: 0 },
+        call: { kind: 'call', strategy, tables: TABLES, waitTimeoutMs: 2_500 },
+      }),
+    );
+    const late = settled.filter(({ error }) => error?.code === 'WAIT_TIMEOUT');
+    const others = settled.filter((one) => !late.includes(one));
+    assertOneInstall(others, others.length > 0 ? 1 : 0);
+    const db = database.connect({ busyTimeoutMs: BUSY_TIMEOUT_MS });
+    const after = await callAndUse({ db }, { tables: TABLES, ddl: schemaOf(TABLES) });
+    assertOneInstall([after], others.length > 0 ? 0 : 1);
+    tell(`libsql-file, ${strategy}, no busy timeout: ${late.length} of ${all.length} timed out`);
+  });
+}
+
+function openOrder(engine: keyof typeof LIBSQL, { address }: TestDatabase) {
+  return { kind: 'open', engine, address: address!, busyTimeoutMs: BUSY_TIMEOUT_MS } as const;
+}
+
+/** A winner that is killed inside its ddl: one of those who wait installs. */
+export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Promise<void> {
+  const subject = LIBSQL[engine];
+  return inDatabase(subject, async (database) => {
+    const call = { kind: 'call', strategy, tables: FEW_TABLES, leaseMs: LEASE_MS } as const;
+    const [winner, ...losers] = await startCallers(4);
+    const open = openOrder(engine, database);
+    await Promise.all([winner!, ...losers].map((process) => process.ask(open, 'opened')));
+    await winner!.ask({ ...call, isHeld: true }, 'inside');
+    let settled = 0;
+    const waiting = losers.map(async (process) => {
+      const report = await process.ask({ ...call, isIdempotent: true }, 'settled');
+      settled++;
+      return report.settled;
+    });
+    await sleep(800);
+    assert.equal(settled, 0);
+    const startedAt = performance.now();
+    assert.equal(await winner!.kill(), 'SIGKILL');
+    assertOneInstall(await within(30_000, Promise.all(waiting)));
+    tell(
+      `${engine}, ${strategy}, the winner is killed: installed ` +
+        `${Math.round(performance.now() - startedAt)} ms later`,
+    );
+    await Promise.all(losers.map((process) => process.kill()));
+  });
+}
+
+/** A winner whose connections are cut inside its ddl. */
+export function cutWinner(strategy: Strategy): Promise<void> {
+  return inDatabase(onSqld, async (database) => {
+    const proxy = await startProxy((await onSqld.engine.start()).endpoint!);
+    try {
+      const db = database.connect({ via: proxy });
+      const winner = await holdWinner({ db }, { strategy, leaseMs: LEASE_MS });
+      const waiting = waitOn(onSqld, database, strategy);
+      await sleep(800);
+      assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
+      const startedAt = performance.now();
+      proxy.inflict('cut');
+      assertOneInstall(await within(30_000, waiting.all));
+      tell(
+        `libsql-http, ${strategy}, the winner's connection is cut: installed ` +
+          `${Math.round(performance.now() - startedAt)} ms later`,
+      );
+      winner.letGo();
+      assert.equal((await within(30_000, winner.settled)).installed, false);
+    } finally {
+      await proxy.stop();
+    }
+  });
+}
+
+/** A winner that hangs for ever in a lease: those who wait end in time, and name it. */
+export function hangUnderLease(engine: keyof typeof LIBSQL): Promise<void> {
+  const subject = LIBSQL[engine];
+  return inDatabase(subject, async (database) => {
+    const winner = await holdWinner(callerOn(subject, database), {
+      strategy: 'lease',
+      leaseMs: LEASE_MS,
+      batch: undefined,
+    });
+    const times = { waitTimeoutMs: 2_000, leaseMs: 1_500 };
+    const settled = await within(20_000, waitOn(subject, database, 'lease', times).all);
+    const [row] = await database.run('select owner, since from migrations') as {
+      owner: string;
+      since: number;
+    }[];
+    for (const { error, durationMs } of settled) {
+      assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
+      assert.ok(durationMs > 1_900 && durationMs < 8_000, `${durationMs} ms`);
+      assert.deepEqual(error.holder, { owner: row!.owner, since: Number(row!.since) });
+      assert.ok(error.message.includes(row!.owner), error.message);
+    }
+    winner.letGo();
+    assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+  });
+}
+
+/**
+ * A winner that hangs for ever in a transaction. On a file nobody can write; the server takes the
+ * lock from it when others want it, so one of them installs.
+ */
+export function hangInTransaction(engine: keyof typeof LIBSQL): Promise<void> {
+  const subject = LIBSQL[engine];
+  return inDatabase(subject, async (database) => {
+    const { db } = callerOn(subject, database);
+    const winner = await holdWinner({ db }, { strategy: 'transaction' });
+    const isFile = engine === 'libsql-file';
+    const times = isFile ? { waitTimeoutMs: 2_000, leaseMs: 1_500 } : {};
+    const waiting = waitOn(subject, database, 'transaction', times);
+    const settled = await within(30_000, waiting.all);
+    if (isFile) {
+      for (const { error } of settled) assert.equal(error?.name, 'WaitTimeoutError');
+    } else assertOneInstall(settled);
+    winner.letGo();
+    const late = await within(30_000, winner.settled);
+    // Where its transaction was taken from it, it tries again and finds what the other one made.
+    assert.equal(late.outcome, isFile ? 'installed' : 'waited', JSON.stringify(late));
+  });
+}
+
+function waitOn(
+  subject: Subject,
+  database: TestDatabase,
+  strategy: Strategy,
+  ask: Partial<Ask> = { leaseMs: LEASE_MS },
+): { readonly settled: Settled[]; readonly all: Promise<Settled[]> } {
+  const settled: Settled[] = [];
+  const all = Promise.all(
+    callers(subject, database, strategy, 5).map(async (caller) => {
+      const one = await callAndUse(caller, { ...AGAIN, strategy, ...ask });
+      settled.push(one);
+      return one;
+    }),
+  );
+  return { settled, all };
+}

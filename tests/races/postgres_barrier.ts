@@ -1,0 +1,311 @@
+/**
+ * A winner inside its ddl, and ten who wait for it on one pool of ten, which an app uses meanwhile.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+
+import { postgresBatch, type Strategy } from '../../mod.ts';
+import { sleep, until, within } from '../cases/support.ts';
+import { schemaAgain } from '../batch/ddl.ts';
+import { callerOn, onPostgres } from '../batch/subjects.ts';
+import type { Engine, TestDatabase } from '../engines/engine.ts';
+import { tell } from '../processes/counts.ts';
+import { type Ask, callAndUse, type Db, type Settled } from './call.ts';
+import { CallerProcess } from './caller_process.ts';
+import { FEW_TABLES } from './counts.ts';
+import { inDatabase } from './postgres_stampede.ts';
+import { startProxy } from './proxy.ts';
+import { connectSturdily, sturdyPool } from './sturdy.ts';
+import { assertOneInstall } from './tally.ts';
+import { AGAIN, holdWinner, type Watched, watchPool, type Winner } from './winner.ts';
+
+const LOSERS = 10;
+const LEASE_MS = 2_500;
+
+/** No query of the app may take longer than this: generous, for a machine that does other things. */
+const CEILING_MS = 1_500;
+
+/** How long the winner is watched before anything happens to it. */
+const HELD_MS = 800;
+
+/** The strategies that hold a claim while the ddl runs. */
+export const HOLDING = ['transaction', 'lease'] as const;
+
+/** A winner that can be ended, and what is known of it then. */
+interface Stage {
+  readonly database: TestDatabase;
+  readonly engine: Engine;
+  readonly strategy: Strategy;
+}
+
+/** What happens to the winner, and what must come of those who wait. */
+export interface Ending {
+  readonly name: string;
+  /** How many of those who wait install. */
+  readonly installs: 0 | 1;
+  /** Holds a winner and gives back what ends it. */
+  hold(stage: Stage): Promise<() => Promise<void>>;
+}
+
+/** All but the one that never ends. */
+export const ENDINGS: readonly Ending[] = [
+  {
+    name: 'is let go',
+    installs: 0,
+    hold: async (stage) => {
+      const winner = await holdHere(stage);
+      return async () => {
+        winner.letGo();
+        assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+      };
+    },
+  },
+  {
+    name: 'fails',
+    installs: 1,
+    hold: async (stage) => {
+      const winner = await holdHere(stage);
+      return async () => {
+        winner.fail('on purpose');
+        assert.equal((await within(20_000, winner.settled)).error?.message, 'on purpose');
+      };
+    },
+  },
+  {
+    name: 'has its connection cut',
+    installs: 1,
+    hold: async (stage) => {
+      const proxy = await startProxy((await stage.engine.start()).endpoint!);
+      const { engine, database } = stage;
+      const winner = await holdHere(stage, connectSturdily(engine, database, { via: proxy }));
+      return async () => {
+        proxy.inflict('cut');
+        winner.letGo();
+        assert.equal((await within(30_000, winner.settled)).outcome, 'threw');
+        await proxy.stop();
+      };
+    },
+  },
+  {
+    name: 'is killed',
+    installs: 1,
+    hold: async ({ database, strategy }) => {
+      const process = await CallerProcess.start();
+      const address = database.address!;
+      await process.ask({ kind: 'open', engine: 'postgres', address }, 'opened');
+      const tables = FEW_TABLES;
+      await process.ask(
+        { kind: 'call', strategy, tables, leaseMs: LEASE_MS, isHeld: true },
+        'inside',
+      );
+      return async () => {
+        assert.equal(await process.kill(), 'SIGKILL');
+      };
+    },
+  },
+];
+
+function holdHere(
+  { engine, database, strategy }: Stage,
+  db = connectSturdily(engine, database),
+): Promise<Winner> {
+  return holdWinner({ db }, { strategy, leaseMs: LEASE_MS });
+}
+
+/** Ten wait, the app's queries do not, and it ends as it should. */
+export function waitForWinner(
+  engine: Engine,
+  strategy: Strategy,
+  { name, installs, hold }: Ending,
+): Promise<void> {
+  return inDatabase(engine, async (database) => {
+    const end = await hold({ database, engine, strategy });
+    const pool = connectSturdily(engine, database, { connections: LOSERS });
+    const waiting = waitOn(pool, { strategy, leaseMs: LEASE_MS });
+    const stop = watchPool(pool);
+    await sleep(HELD_MS);
+    assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
+    const startedAt = performance.now();
+    await end();
+    const settled = await within(30_000, waiting.all);
+    const afterMs = Math.round(performance.now() - startedAt);
+    assertOneInstall(settled, installs);
+    const watched = await stop();
+    assertServed(watched);
+    tell(
+      `${engine.name}, ${strategy}, the winner ${name}: the others ended within ${afterMs} ms, ` +
+        `the app's ${watched.queries} queries took ${Math.round(watched.longestMs)} ms at most`,
+    );
+  });
+}
+
+/** The winner hangs for ever: those who wait end in time, and name it where they can. */
+export function waitForNothing(engine: Engine, strategy: Strategy): Promise<void> {
+  return inDatabase(engine, async (database) => {
+    const winner = await holdHere({ database, engine, strategy });
+    const pool = connectSturdily(engine, database, { connections: LOSERS });
+    const stop = watchPool(pool);
+    const times = { waitTimeoutMs: 2_000, leaseMs: 1_500 };
+    const settled = await within(20_000, waitOn(pool, { strategy, ...times }).all);
+    const watched = await stop();
+    assertServed(watched);
+    const row = strategy === 'lease' ? await claimIn(database) : undefined;
+    for (const { error, durationMs } of settled) {
+      assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
+      assert.equal(error.code, 'WAIT_TIMEOUT');
+      assert.ok(durationMs > 1_900 && durationMs < 8_000, `${durationMs} ms`);
+      // A claim inside a transaction is seen by nobody.
+      assert.deepEqual(error.holder, row);
+      if (row) assert.ok(error.message.includes(row.owner), error.message);
+    }
+    const slowest = Math.max(...settled.map(({ durationMs }) => durationMs));
+    tell(
+      `${engine.name}, ${strategy}, the winner hangs: ten timeouts of 2000 ms within ` +
+        `${Math.round(slowest)} ms, the app's ${watched.queries} queries took ` +
+        `${Math.round(watched.longestMs)} ms at most`,
+    );
+    winner.letGo();
+    assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+    assert.equal((await callAndUse({ db: pool }, AGAIN)).outcome, 'already-installed');
+  });
+}
+
+/** A batch cannot be held inside its ddl by its caller; but the server may be slow with it. */
+export function waitForSlowBatch(): Promise<void> {
+  return inDatabase(onPostgres.engine, async (database) => {
+    const slow = callAndUse(callerOn(onPostgres, database), {
+      tables: FEW_TABLES,
+      ddl: async (db: Db) => {
+        await schemaAgain(FEW_TABLES)(db);
+        await sql`do $$ begin perform pg_sleep(3); end $$`.execute(db);
+      },
+    });
+    await until(async () => {
+      const rows = await database.run(`select 1 from pg_stat_activity
+        where datname = current_database() and query like '%pg_sleep(3)%' and state = 'active'
+        and pid <> pg_backend_pid()`);
+      return rows.length > 0;
+    });
+    const pool = sturdyPool(database, { connections: LOSERS });
+    const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+    // The app asks on the very pool that the batches go through.
+    const caller = { db, batch: postgresBatch(pool as never) };
+    const all = Promise.all(
+      Array.from({ length: LOSERS }, () => callAndUse(caller, { ...AGAIN, strategy: 'batch' })),
+    );
+    const stop = watchPool(db);
+    const settled = await within(20_000, all);
+    const watched = await stop();
+    assertServed(watched);
+    assert.equal((await slow).outcome, 'installed');
+    assertOneInstall(settled, 0);
+    tell(
+      `postgres, batch, a slow winner: the app's ${watched.queries} queries took ` +
+        `${Math.round(watched.longestMs)} ms at most`,
+    );
+  });
+}
+
+/** Ends their own way, each at its own time, in this order. */
+export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
+  return inDatabase(engine, async (database) => {
+    const winner = await holdHere({ database, engine, strategy });
+    const pool = connectSturdily(engine, database, { connections: LOSERS });
+    const order: string[] = [];
+    const waits = [600, 1_000, 1_400, 1_800, 2_200, 2_600].map(async (ms, n) => {
+      const isAborted = n % 2 === 1;
+      const controller = new AbortController();
+      const reason = new Error(`enough after ${ms}`);
+      const timer = isAborted ? setTimeout(() => controller.abort(reason), ms) : undefined;
+      const { error } = await callAndUse({ db: pool }, {
+        ...AGAIN,
+        strategy,
+        ...(isAborted ? { signal: controller.signal } : { waitTimeoutMs: ms }),
+      });
+      clearTimeout(timer);
+      order.push(`${ms} ${error?.name}`);
+      if (isAborted) assert.equal(error?.message, reason.message);
+    });
+    await within(20_000, Promise.all(waits));
+    assert.deepEqual(order, [
+      '600 WaitTimeoutError',
+      '1000 Error',
+      '1400 WaitTimeoutError',
+      '1800 Error',
+      '2200 WaitTimeoutError',
+      '2600 Error',
+    ]);
+    winner.letGo();
+    assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+  });
+}
+
+/**
+ * The server ends every connection, the winner's too, while ten wait: each ends with an outcome or
+ * with the server's own error, and whoever calls again is served.
+ */
+export function shutDownMidWait(engine: Engine, strategy: Strategy): Promise<void> {
+  return inDatabase(engine, async (database) => {
+    const winner = await holdHere({ database, engine, strategy });
+    const pool = connectSturdily(engine, database, { connections: LOSERS });
+    const waiting = waitOn(pool, { strategy, leaseMs: LEASE_MS });
+    await sleep(HELD_MS);
+    assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
+    await database.run(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`);
+    winner.letGo();
+    const first = await within(30_000, winner.settled);
+    const settled = await within(30_000, waiting.all);
+    for (const { error, unusable } of settled) {
+      assert.equal(unusable, undefined);
+      if (error) assert.match(`${error.code} ${error.message}`, /57P0|terminat|CONNECTION|ended/i);
+    }
+    const again = await within(
+      20_000,
+      Promise.all(
+        Array.from(
+          { length: LOSERS },
+          () => callAndUse({ db: pool }, { ...AGAIN, strategy, leaseMs: LEASE_MS }),
+        ),
+      ),
+    );
+    const installs = [first, ...settled, ...again].filter(({ installed }) => installed).length;
+    assert.equal(installs, 1, JSON.stringify([first, ...settled, ...again]));
+    assertOneInstall(again, again.filter(({ installed }) => installed).length);
+    const threw = settled.filter(({ error }) => error).length;
+    tell(
+      `${engine.name}, ${strategy}, all connections ended mid-wait: ${threw} of ten threw, ` +
+        `${10 - threw} went on`,
+    );
+  });
+}
+
+function waitOn(
+  pool: Db,
+  ask: Partial<Ask>,
+): { readonly settled: Settled[]; readonly all: Promise<Settled[]> } {
+  const settled: Settled[] = [];
+  const all = Promise.all(Array.from({ length: LOSERS }, async () => {
+    const one = await callAndUse({ db: pool }, { ...AGAIN, ...ask });
+    settled.push(one);
+    return one;
+  }));
+  return { settled, all };
+}
+
+function assertServed({ queries, longestMs, error }: Watched): void {
+  assert.equal(error, undefined);
+  assert.ok(queries > 20, `${queries} queries`);
+  assert.ok(longestMs < CEILING_MS, `a query of the app took ${Math.round(longestMs)} ms`);
+}
+
+async function claimIn(database: TestDatabase): Promise<{ owner: string; since: number }> {
+  const [row] = await database.run('select owner, since from migrations') as {
+    owner: string;
+    since: string;
+  }[];
+  return { owner: row!.owner, since: Number(row!.since) };
+}

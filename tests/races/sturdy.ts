@@ -1,0 +1,41 @@
+/**
+ * Instances of Kysely that survive what these tests do to their connections.
+ *
+ * @module
+ */
+
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
+
+import type { ConnectOptions, Engine, TestDatabase } from '../engines/engine.ts';
+import type { Db } from './call.ts';
+
+/** The part of a `pg` pool that is used here. */
+export interface PgPool extends PostgresPool {
+  on(event: 'connect', listener: (client: PgClient) => void): unknown;
+  query(text: string): Promise<{ rows: unknown[] }>;
+}
+
+interface PgClient {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/**
+ * A `pg` pool. A client of it that is in use when its connection ends tells so by an event, and
+ * not only by the query that fails: without a listener that is an uncaught error, and the end of
+ * the process. The pool itself listens for idle ones only.
+ */
+export function sturdyPool(database: TestDatabase, options: ConnectOptions = {}): PgPool {
+  const pool = database.handle!(options) as PgPool;
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
+/** An instance whose connections may be ended at any time. */
+export function connectSturdily(
+  { name }: Engine,
+  database: TestDatabase,
+  options: ConnectOptions = {},
+): Db {
+  if (name !== 'postgres') return database.connect(options);
+  return new Kysely({ dialect: new PostgresDialect({ pool: sturdyPool(database, options) }) });
+}

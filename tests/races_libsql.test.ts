@@ -1,0 +1,104 @@
+/**
+ * Races, deaths and waits on libSQL: a real server, and files.
+ *
+ * @module
+ */
+
+import { after, test } from 'node:test';
+
+import { onSqld } from './batch/subjects.ts';
+import { libsqlFile, libsqlHttp } from './engines/libsql.ts';
+import { killCallers } from './races/caller_process.ts';
+import {
+  cutWinner,
+  hangInTransaction,
+  hangUnderLease,
+  killWinner,
+  LIBSQL,
+  stampedeOnFile,
+  stampedeOnServer,
+  stampedeWithoutTimeout,
+} from './races/libsql_cases.ts';
+import { findInstalled, raceStale, SESSIONS } from './races/stale.ts';
+
+// Bun ends a test after 5 s unless told otherwise.
+const options = { timeout: 900_000 };
+const STRATEGIES = ['transaction', 'batch', 'lease'] as const;
+const HOLDING = ['transaction', 'lease'] as const;
+
+/** Those that can be had on this machine. */
+const hasServer = libsqlHttp.missing === undefined;
+if (!hasServer) console.log(`skipped: libsql-http: ${libsqlHttp.missing}`);
+const names = (Object.keys(LIBSQL) as (keyof typeof LIBSQL)[])
+  .filter((name) => hasServer || name === 'libsql-file');
+
+after(killCallers);
+
+for (const strategy of STRATEGIES) {
+  if (hasServer) {
+    test(
+      `a stampede of clients installs once [libsql-http, ${strategy}]`,
+      options,
+      () => stampedeOnServer(strategy),
+    );
+  }
+  test(
+    `a stampede of processes installs once [libsql-file, ${strategy}]`,
+    options,
+    () => stampedeOnFile(strategy),
+  );
+  test(
+    `without a busy timeout nobody is told what is not so [libsql-file, ${strategy}]`,
+    options,
+    () => stampedeWithoutTimeout(strategy),
+  );
+}
+
+for (const name of names) {
+  for (const strategy of HOLDING) {
+    test(
+      `when the winner is killed, one of those who wait installs [${name}, ${strategy}]`,
+      options,
+      () => killWinner(name, strategy),
+    );
+  }
+  test(
+    `when the winner of a lease hangs, those who wait end in time and name it [${name}]`,
+    options,
+    () => hangUnderLease(name),
+  );
+  test(
+    `when the winner of a transaction hangs, those who wait end well [${name}]`,
+    options,
+    () => hangInTransaction(name),
+  );
+}
+
+if (hasServer) {
+  for (const strategy of HOLDING) {
+    test(
+      `when the winner's connection is cut, one of those who wait installs [${strategy}]`,
+      options,
+      () => cutWinner(strategy),
+    );
+  }
+  for (const strategy of STRATEGIES) {
+    for (const session of SESSIONS) {
+      test(
+        `a replica that lags makes nobody install again [${strategy}, ${session}]`,
+        options,
+        () => findInstalled(onSqld, strategy, session),
+      );
+      test(
+        `callers on replicas that lag install once [${strategy}, ${session}]`,
+        options,
+        () => raceStale(onSqld, strategy, session),
+      );
+    }
+  }
+}
+
+test('the server stops', options, async () => {
+  await (await libsqlFile.start()).stop();
+  if (hasServer) await (await libsqlHttp.start()).stop();
+});

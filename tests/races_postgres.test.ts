@@ -1,0 +1,156 @@
+/**
+ * Races, deaths and waits on a real Postgres server, through PgBouncer too, and on PGlite.
+ *
+ * @module
+ */
+
+import { after, test } from 'node:test';
+
+import { onPostgres } from './batch/subjects.ts';
+import { pglite } from './engines/pglite.ts';
+import { pg, postgresJs } from './engines/postgres.ts';
+import { killCallers } from './races/caller_process.ts';
+import { poolerCases } from './races/pooler_cases.ts';
+import {
+  ENDINGS,
+  endInOrder,
+  HOLDING,
+  shutDownMidWait,
+  waitForNothing,
+  waitForSlowBatch,
+  waitForWinner,
+} from './races/postgres_barrier.ts';
+import {
+  indexConcurrentlyAmongOthers,
+  readOnlyRole,
+  refuseConcurrently,
+} from './races/postgres_rights.ts';
+import { stampede, stampedeOnPGlite } from './races/postgres_stampede.ts';
+import { bootstrapTenants, shareThings } from './races/postgres_together.ts';
+import {
+  comeBack,
+  vanishAfterCommit,
+  vanishBeforeCommit,
+  vanishInside,
+} from './races/postgres_vanish.ts';
+import { findInstalled, raceStale, SESSIONS } from './races/stale.ts';
+
+// Bun ends a test after 5 s unless told otherwise.
+const options = { timeout: 900_000 };
+const STRATEGIES = ['transaction', 'batch', 'lease'] as const;
+
+after(killCallers);
+
+for (const strategy of STRATEGIES) {
+  test(`a stampede installs once [postgres, ${strategy}]`, options, () => stampede(pg, strategy));
+}
+for (const strategy of HOLDING) {
+  test(
+    `a stampede installs once [postgres-js, ${strategy}]`,
+    options,
+    () => stampede(postgresJs, strategy),
+  );
+}
+for (const strategy of STRATEGIES) {
+  test(
+    `a stampede installs once [pglite, ${strategy}]`,
+    options,
+    () => stampedeOnPGlite(strategy),
+  );
+}
+
+for (const strategy of HOLDING) {
+  for (const ending of ENDINGS) {
+    test(
+      `ten wait for a winner that ${ending.name}, and the app's queries do not [${strategy}]`,
+      options,
+      () => waitForWinner(pg, strategy, ending),
+    );
+  }
+  test(
+    `ten wait for a winner that hangs, and end in time [${strategy}]`,
+    options,
+    () => waitForNothing(pg, strategy),
+  );
+  test(
+    `deadlines and signals end waits in their order [${strategy}]`,
+    options,
+    () => endInOrder(pg, strategy),
+  );
+  test(
+    `the server ends every connection while ten wait [${strategy}]`,
+    options,
+    () => shutDownMidWait(pg, strategy),
+  );
+  // Only this one: `postgres` itself throws outside of any promise when a connection that it has
+  // reserved is ended by the server and used again.
+  test(
+    `ten wait for a winner that hangs, and end in time [postgres-js, ${strategy}]`,
+    options,
+    () => waitForNothing(postgresJs, strategy),
+  );
+  test(
+    `a client that vanishes inside its ddl holds its claim for a lease at most [${strategy}]`,
+    options,
+    () => vanishInside(pg, strategy),
+  );
+}
+test('ten who wait for a slow batch leave the app its connections', options, waitForSlowBatch);
+test('a client that vanishes before its COMMIT', options, () => vanishBeforeCommit(pg));
+test('a client that vanishes after its COMMIT', options, () => vanishAfterCommit(pg));
+test('a lease owner that comes back too late changes nothing', options, () => comeBack(pg));
+
+for (const how of ['at once', 'slowly'] as const) {
+  test(
+    `two apps that create the same things if they are missing, ${how}`,
+    options,
+    () => shareThings(how),
+  );
+}
+for (const connections of ['own', 'shared'] as const) {
+  test(
+    `tenants at once are each installed once, ${connections} connections`,
+    options,
+    () => bootstrapTenants(connections),
+  );
+}
+
+for (const strategy of STRATEGIES) {
+  test(
+    `a role that may only read is told so by the server [${strategy}]`,
+    options,
+    () => readOnlyRole(strategy),
+  );
+  for (const session of SESSIONS) {
+    test(
+      `a replica that lags makes nobody install again [${strategy}, ${session}]`,
+      options,
+      () => findInstalled(onPostgres, strategy, session),
+    );
+    test(
+      `callers on replicas that lag install once [${strategy}, ${session}]`,
+      options,
+      () => raceStale(onPostgres, strategy, session),
+    );
+  }
+}
+for (const strategy of ['auto', 'transaction', 'batch'] as const) {
+  test(
+    `"create index concurrently" is refused with the advice to use a lease [${strategy}]`,
+    options,
+    () => refuseConcurrently(strategy),
+  );
+}
+test(
+  '"create index concurrently" works under a lease while others wait',
+  options,
+  indexConcurrentlyAmongOthers,
+);
+
+for (const { name, run } of poolerCases()) {
+  test(`through PgBouncer: ${name}`, options, run);
+}
+
+test('the servers stop', options, async () => {
+  for (const engine of [pg, postgresJs, pglite]) await (await engine.start()).stop();
+});

@@ -1,0 +1,234 @@
+/**
+ * The database of a simulation: real SQLite in memory, with its clock on the simulation's.
+ *
+ * Two copies of it are kept. Everything is executed on one of them, an open transaction included;
+ * the other one follows the log of what was committed, and is what everybody else sees meanwhile.
+ *
+ * @module
+ */
+
+import { type NativeDatabase, openNative } from '../support/sqlite.ts';
+
+/** A row as SQLite gives it. */
+export type Row = Record<string, unknown>;
+
+/** A statement with what its parameters were. */
+export interface Sql {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+/** What a statement came to. */
+export interface Answer {
+  readonly rows: Row[];
+  readonly changes: number;
+  /** True if the database is another one than before. */
+  readonly effective: boolean;
+}
+
+/** A statement that took effect, and when. */
+export interface Effect extends Sql {
+  readonly at: number;
+}
+
+/** What was committed together. */
+export interface Unit {
+  /** The name of the caller. */
+  readonly caller: string;
+  readonly effects: readonly Effect[];
+  /** True if it was a transaction or a batch, rather than one statement. */
+  readonly isAtomic: boolean;
+}
+
+/** The database's clock shows this much more than the simulation's. */
+export const EPOCH_MS = 1_700_000_000_000;
+
+type Prepared = ReturnType<NativeDatabase['prepare']>;
+
+const READ = /^\s*(select|with|pragma|values)\b/i;
+const SCHEMA = /^\s*(create|alter|drop)\b/i;
+
+/** True if a statement only reads. */
+export function isRead(sql: string): boolean {
+  return READ.test(sql);
+}
+
+/** One copy, whose whole life is one SQLite transaction, so that a reset is a rollback. */
+class Copy {
+  readonly #native = openNative(':memory:');
+  readonly #prepared = new Map<string, Prepared>();
+  /** Statements whose columns are those of a table, until the table has others. */
+  readonly #wide = new Map<string, Prepared>();
+  #clock = NaN;
+
+  constructor() {
+    this.#native.exec('create temp table clock (now)');
+    this.#native.exec('insert into temp.clock values (0)');
+    this.#native.exec('begin');
+  }
+
+  reset(): void {
+    this.#native.exec('rollback');
+    this.#native.exec('begin');
+    this.#clock = NaN;
+    this.#wide.clear();
+  }
+
+  begin(): void {
+    this.#native.exec('savepoint unit');
+  }
+
+  commit(): void {
+    this.#native.exec('release unit');
+  }
+
+  rollback(): void {
+    this.#native.exec('rollback to unit');
+    this.#native.exec('release unit');
+    this.#clock = NaN;
+    this.#wide.clear();
+  }
+
+  run({ sql, parameters }: Sql, at: number): Answer {
+    if (at !== this.#clock) {
+      this.#prepare('update temp.clock set now = ?').run(EPOCH_MS + at);
+      this.#clock = at;
+    }
+    const statement = this.#prepare(translated(sql));
+    // Postgres has booleans, SQLite does not.
+    const values = parameters.map((value) => typeof value === 'boolean' ? Number(value) : value);
+    if (isRead(sql)) {
+      return { rows: statement.all(...values) as Row[], changes: 0, effective: false };
+    }
+    const isSchema = SCHEMA.test(sql);
+    const before = isSchema ? this.#schemaVersion() : 0;
+    const changes = Number(statement.run(...values).changes);
+    // Some runtimes answer with the columns that there were when the statement was prepared.
+    if (isSchema) this.#wide.clear();
+    const effective = isSchema ? this.#schemaVersion() !== before : changes > 0;
+    return { rows: [], changes: isSchema ? 0 : changes, effective };
+  }
+
+  #schemaVersion(): unknown {
+    return (this.#prepare('pragma schema_version').all() as Row[])[0]?.schema_version;
+  }
+
+  #prepare(sql: string): Prepared {
+    const known = sql.startsWith('select *') ? this.#wide : this.#prepared;
+    let statement = known.get(sql);
+    if (!statement) {
+      statement = this.#native.prepare(sql);
+      known.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+const translations = new Map<string, string>();
+
+/** The statement in the words of SQLite, with the clock of the simulation. */
+function translated(sql: string): string {
+  let text = translations.get(sql);
+  if (text === undefined) {
+    text = sql
+      .replaceAll(
+        'julianday(?)',
+        '(julianday(?) * 0 + (select now / 86400000.0 + 2440587.5 from temp.clock))',
+      )
+      .replaceAll(/\$(\d+)/g, '?$1')
+      .replaceAll(
+        /date_part\((\?\d+), clock_timestamp\(\)\)/g,
+        '($1 * 0 + (select now / 1000.0 from temp.clock))',
+      )
+      .replaceAll(
+        /to_regclass\((\?\d+)\)/g,
+        `(select name from sqlite_master where name = replace($1, '"', ''))`,
+      )
+      .replaceAll(/set_config\((\?\d+), (\?\d+), (\?\d+)\)/g, 'coalesce($2, $1, $3)');
+    translations.set(sql, text);
+  }
+  return text;
+}
+
+const free: [Copy, Copy, Copy][] = [];
+
+/** The database of one run. */
+export class Store {
+  /** What was committed, in order. */
+  readonly log: Unit[] = [];
+  readonly #copies = free.pop() ?? [new Copy(), new Copy(), new Copy()];
+  readonly #current = this.#copies[0];
+  readonly #follower = this.#copies[1];
+  readonly #replica = this.#copies[2];
+  #followed = 0;
+  #replicated = 0;
+  #isOpen = false;
+  #effects: Effect[] = [];
+
+  /** Gives the copies back. */
+  end(): void {
+    if (this.#isOpen) this.#current.rollback();
+    for (const copy of this.#copies) copy.reset();
+    free.push(this.#copies);
+  }
+
+  begin(): void {
+    this.#current.begin();
+    this.#isOpen = true;
+    this.#effects = [];
+  }
+
+  rollback(): void {
+    this.#current.rollback();
+    this.#isOpen = false;
+  }
+
+  /** Returns what was committed, if it was anything at all. */
+  commit(caller: string): Unit | undefined {
+    this.#current.commit();
+    this.#isOpen = false;
+    return this.#append({ caller, effects: this.#effects, isAtomic: true });
+  }
+
+  /** Within the open transaction. */
+  run(statement: Sql, at: number): Answer {
+    const answer = this.#current.run(statement, at);
+    if (answer.effective) this.#effects.push({ ...statement, at });
+    return answer;
+  }
+
+  /** A statement of its own; nobody may have an open transaction. */
+  runAlone(statement: Sql, at: number, caller: string): Answer & { unit: Unit | undefined } {
+    const answer = this.#current.run(statement, at);
+    const effects = [{ ...statement, at }];
+    const unit = answer.effective ? this.#append({ caller, effects, isAtomic: false }) : undefined;
+    return { ...answer, unit };
+  }
+
+  /** What somebody outside the open transaction reads. */
+  read(statement: Sql, at: number): Answer {
+    if (!this.#isOpen) return this.#current.run(statement, at);
+    this.#followed = this.#follow(this.#follower, this.#followed, this.log.length);
+    return this.#follower.run(statement, at);
+  }
+
+  /** What a replica answers that has not heard of the last units. */
+  readStale(statement: Sql, at: number, behind: number): Answer {
+    const until = Math.max(this.log.length - behind, this.#replicated);
+    this.#replicated = this.#follow(this.#replica, this.#replicated, until);
+    return this.#replica.run(statement, at);
+  }
+
+  #append(unit: Unit): Unit | undefined {
+    if (unit.effects.length === 0) return undefined;
+    this.log.push(unit);
+    return unit;
+  }
+
+  #follow(copy: Copy, from: number, until: number): number {
+    for (const { effects } of this.log.slice(from, until)) {
+      for (const effect of effects) copy.run(effect, effect.at);
+    }
+    return until;
+  }
+}
