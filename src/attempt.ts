@@ -13,7 +13,7 @@ import {
   StatementRefusedError,
   TransactionAbortedError,
 } from './errors.ts';
-import { checkedInstance, type Database, gatedTransaction } from './kysely.ts';
+import { checkedInstance, type Database, gatedTransaction, type Handle } from './kysely.ts';
 import type { Checksums, LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
@@ -98,7 +98,7 @@ export class Attempt {
   async #runDdl(handle: Database): Promise<void> {
     const instance = this.#isTransaction
       ? gatedTransaction(handle, {
-        enter: (sql) => this.#enter(sql),
+        enter: (sql, connection) => this.#enter(sql, connection),
         leave: (failure) => this.#leave(failure),
       })
       : checkedInstance(handle, () => this.#claim.checkTime());
@@ -131,7 +131,7 @@ export class Attempt {
   }
 
   /** Lets a statement of the DDL into the transaction, or refuses it. */
-  #enter(sql: string): void {
+  async #enter(sql: string, connection: Handle): Promise<void> {
     const { dialect, details } = this.#call;
     // Kysely before 0.28 would send a late one on a connection that serves somebody else by now.
     const reason = this.#phase === 'ddl'
@@ -140,7 +140,7 @@ export class Attempt {
     if (reason) throw new StatementRefusedError(sql, reason, details);
     const end = this.#abandoned ?? this.#doomed;
     if (end) throw end.error;
-    this.#claim.check();
+    await this.#claim.check(connection, (error) => this.#doom(error));
     this.#statements.push({ sql });
     this.#inFlight++;
   }

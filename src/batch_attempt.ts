@@ -35,14 +35,20 @@ export class BatchAttempt {
   /** Runs the try, on what the probe found. Resolves with the rows that are there now. */
   async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
     const ddl = await this.#record();
-    const before = await this.#before(isLedgerMissing, seen, await this.#checksums(ddl));
+    const { patience } = this.#call;
+    const checksums = await this.#checksums(ddl);
+    const before = await patience.race(this.#before(isLedgerMissing, seen, checksums));
     const after = this.#call.dialect === 'postgres'
       ? batchEpilogue(this.#call.settings.schema)
       : [];
-    return await this.#call.patience.race(this.#send([...before, ...after, ...ddl]), () => {
-      const isUnanswered = performance.now() - this.#sentAt > this.#call.settings.leaseMs;
-      return isUnanswered ? this.#call.patience.exhausted() : undefined;
-    });
+    return await patience.race(
+      this.#send([...before, ...after, ...ddl]),
+      () => {
+        const isUnanswered = performance.now() - this.#sentAt > this.#call.settings.leaseMs;
+        return isUnanswered ? patience.exhausted() : undefined;
+      },
+      this.#call.settings.leaseMs,
+    );
   }
 
   async #record(): Promise<BatchStatement[]> {

@@ -157,7 +157,7 @@ class Bootstrap {
     if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
     for (let isFirst = true;; isFirst = false) {
       try {
-        if (this.#isOutdated) await this.#modernize();
+        if (this.#isOutdated) await patience.race(this.#modernize());
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());

@@ -5,7 +5,7 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { isMissingTable } from './contention.ts';
+import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
 import type { Handle } from './kysely.ts';
 import type { Checksums, Entry, Extra, LedgerRow } from './ledger.ts';
@@ -56,19 +56,20 @@ export class Claim {
   /** Renews the claim now, if it is not being renewed already; a failure is logged, and told. */
   renew(handle: Handle, onError: (error: unknown) => void): void {
     if (this.#renewal || this.#isLost) return;
-    const { ledger, settings: { leaseMs } } = this.#call;
+    this.#renewal = this.#renewNow(handle, onError).finally(() => this.#renewal = undefined);
+  }
+
+  async #renewNow(handle: Handle, onError: (error: unknown) => void): Promise<void> {
+    const { ledger, settings: { leaseMs }, logError } = this.#call;
     const sentAt = performance.now();
-    const renewal = async () => {
+    try {
       await handle.executeQuery(ledger.renew(this.#names, this.owner, leaseMs));
       if (this.holds(await readRows(this.#call, handle), 'installing')) this.#renewedAt = sentAt;
       else this.#isLost = true;
-    };
-    this.#renewal = renewal()
-      .catch((error) => {
-        this.#call.logError('a claim was not renewed', error);
-        onError(error);
-      })
-      .finally(() => this.#renewal = undefined);
+    } catch (error) {
+      logError('a claim was not renewed', error);
+      onError(error);
+    }
   }
 
   /** Resolves when no renewal is under way. */
@@ -76,15 +77,23 @@ export class Claim {
     await this.#renewal;
   }
 
-  /** Throws if the claim is known to be lost. */
-  check(): void {
+  /**
+   * Throws if the claim is lost. An owner that slept past its lease, which no timer can prevent,
+   * renews it first: that shows whether another caller was faster.
+   */
+  async check(handle: Handle, onError: (error: unknown) => void): Promise<void> {
+    if (!this.#isLost && this.#isStale()) await this.#renewNow(handle, onError);
+    if (this.#isLost) throw this.#lost('was taken over');
+  }
+
+  /** As {@linkcode check} where there is no time to ask: throws if the lease has run out. */
+  checkTime(): void {
+    if (this.#isStale()) this.#isLost = true;
     if (this.#isLost) throw this.#lost('may have been taken over');
   }
 
-  /** As {@linkcode check}, and throws too if the owner slept past its lease and cannot know. */
-  checkTime(): void {
-    if (performance.now() - this.#renewedAt > this.#call.settings.leaseMs) this.#isLost = true;
-    this.check();
+  #isStale(): boolean {
+    return performance.now() - this.#renewedAt > this.#call.settings.leaseMs;
   }
 
   /**
@@ -128,7 +137,9 @@ export class Claim {
     const { ledger, logError } = this.#call;
     const send = () => handle.executeQuery(ledger.release(this.#names, this.owner));
     await patiently(send).catch((error) => {
-      if (!isMissingTable(error)) logError('a claim was not released', error);
+      if (!isMissingTable(error) && !isMissingColumn(error)) {
+        logError('a claim was not released', error);
+      }
     });
   }
 

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { SchemaError } from './errors.ts';
+
 /**
  * - `race`: only a race or an impatient server can cause it, so trying again is always right.
  * - `busy`: somebody else is in the way, or this process is in its own.
@@ -46,6 +48,8 @@ function hasAny(codes: ReadonlySet<string>, wanted: readonly string[]): boolean 
 
 /** What kind of contention an error reports; undefined for any other failure. */
 export function contentionOf(error: unknown): Contention | undefined {
+  // It may quote such an error, or have one as its cause, and is final all the same.
+  if (error instanceof SchemaError) return undefined;
   const facts = factsOf(error);
   const { codes, text } = facts;
   // Serialization failure, deadlock; a concurrent update of a Postgres catalogue.

@@ -114,8 +114,8 @@ export function tableOf(select: CompiledQuery): { schema?: string; name: string 
 
 /** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
 export interface Gate {
-  /** Before it is sent. Throws to refuse it. */
-  enter(sql: string): void;
+  /** Before it is sent on `connection`. Throws to refuse it. */
+  enter(sql: string, connection: Handle): Promise<void>;
   /** After it, with its error if it failed. */
   leave(failure?: { error: unknown }): void;
 }
@@ -192,7 +192,7 @@ function instanceOf(
 
 function gated(connection: Connection, gate: Gate): Connection {
   async function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
-    gate.enter(query.sql);
+    await gate.enter(query.sql, connection);
     let failure: { error: unknown } | undefined;
     try {
       return await connection.executeQuery(query, ...rest);
@@ -207,7 +207,7 @@ function gated(connection: Connection, gate: Gate): Connection {
     query: CompiledQuery,
     ...rest: unknown[]
   ): AsyncIterableIterator<QueryResult> {
-    gate.enter(query.sql);
+    await gate.enter(query.sql, connection);
     let failure: { error: unknown } | undefined;
     try {
       yield* connection.streamQuery(query, ...rest);
