@@ -16,7 +16,7 @@ import { extras } from './checks/extra.ts';
 import { single, type Step } from './checks/outcome.ts';
 import { endAll, endAllOnSignals, run } from './checks/process.ts';
 import { Report } from './checks/report.ts';
-import { suite, testFiles } from './checks/suites.ts';
+import { isRunUnder, suite, testFiles } from './checks/suites.ts';
 import { type Runtime, runtime, type RuntimeName, RUNTIMES } from './runtimes.ts';
 
 /** What the command line selects. */
@@ -92,7 +92,12 @@ async function suites(files: readonly string[], names: readonly RuntimeName[]): 
       missing.push({ name: 'get the runtime', runtime: name, run: () => Promise.reject(error) });
     }
   }
-  return [...missing, ...files.flatMap((file) => found.map((one) => suite(file, one)))];
+  return [
+    ...missing,
+    ...files.flatMap((file) =>
+      found.filter(({ name }) => isRunUnder(file, name)).map((one) => suite(file, one))
+    ),
+  ];
 }
 
 /** Runs a step; an error on its way is a failure of the step, not of the whole run. */

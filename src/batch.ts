@@ -169,6 +169,10 @@ export interface PostgresClientLike {
   query(text: string, values?: unknown[]): Promise<unknown>;
   /** Gives the client back; `true` closes it. */
   release(destroy?: boolean): void;
+  /** Listens for the loss of the connection, where the client tells of it as an event. */
+  on?(event: 'error', listener: () => void): unknown;
+  /** Ends that. */
+  removeListener?(event: 'error', listener: () => void): unknown;
 }
 
 /**
@@ -198,6 +202,10 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
     database: pool,
     async execute(statements) {
       const client = await pool.connect();
+      // A client on loan has no listener of its pool's, and Node ends a process whose emitter of
+      // an 'error' has none. The query that was under way rejects all the same.
+      const ignore = () => {};
+      client.on?.('error', ignore);
       let isBroken = false;
       try {
         return await runOn(client, statements);
@@ -209,6 +217,7 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
         throw error;
       } finally {
         client.release(isBroken);
+        client.removeListener?.('error', ignore);
       }
     },
   };

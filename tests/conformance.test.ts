@@ -4,9 +4,10 @@
  * @module
  */
 
+import process from 'node:process';
 import { test } from 'node:test';
 
-import { testsFor } from './cases/all.ts';
+import { CASES, QUICK_CASES, testsFor } from './cases/all.ts';
 import { type CaseDatabase, within } from './cases/support.ts';
 import { engines } from './engines/list.ts';
 
@@ -18,10 +19,13 @@ const CEILING_MS = 90_000;
 // Bun ends a test after 5 seconds unless told otherwise.
 const TIMEOUT_MS = 120_000;
 
+// Set by the test command for all runtimes but the first.
+const cases = process.env.DB_MIGRATE_QUICK ? QUICK_CASES : CASES;
+
 for (const engine of engines) {
   // sqld takes the write lock from a transaction after 5 seconds, once somebody else wants it.
   const lasting = engine.name !== 'libsql-http';
-  for (const { name, run } of testsFor({ ...engine, lasting })) {
+  for (const { name, run } of testsFor({ ...engine, lasting }, cases)) {
     test(`${engine.name}: ${name}`, { timeout: TIMEOUT_MS }, async () => {
       const database = await (await engine.start()).create();
       try {

@@ -22,6 +22,7 @@ interface Extra {
 /** To have one more program run by the test command, add it here. */
 const EXTRAS: readonly Extra[] = [
   { name: 'demo', command: ['run', '-A', 'scripts/demo.ts'], counts: 'exit code' },
+  { name: 'plan', command: ['run', '-A', 'scripts/plan.ts'], counts: 'exit code' },
 ];
 
 /** The programs as steps. */

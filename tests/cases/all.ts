@@ -31,6 +31,15 @@ export const CASES: readonly Case[] = [
   ...postgres,
 ];
 
+/** The cases that do not live on waiting: what runs under every runtime, besides one that runs all. */
+export const QUICK_CASES: readonly Case[] = [
+  ...installing,
+  ...races,
+  ...failures,
+  ...ledgers,
+  ...ddl,
+];
+
 /** One run of a case: on one engine, with one strategy. */
 export interface ConformanceTest {
   /** The promise, and the strategy where there is more than one. */
@@ -40,8 +49,11 @@ export interface ConformanceTest {
 }
 
 /** The cases that an engine can run, once for each strategy that it can do. */
-export function testsFor(engine: Capabilities): ConformanceTest[] {
-  return CASES.filter((one) => isMet(one, engine)).flatMap((one) =>
+export function testsFor(
+  engine: Capabilities,
+  cases: readonly Case[] = CASES,
+): ConformanceTest[] {
+  return cases.filter((one) => isMet(one, engine)).flatMap((one) =>
     strategiesOf(one, engine).map((strategy) => ({
       name: one.each ? `${one.name} [${strategy}]` : one.name,
       run: (database) =>
