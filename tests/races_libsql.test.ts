@@ -17,7 +17,6 @@ import {
   LIBSQL,
   stampedeOnFile,
   stampedeOnServer,
-  stampedeWithoutTimeout,
 } from './races/libsql_cases.ts';
 import { findInstalled, raceStale, SESSIONS } from './races/stale.ts';
 
@@ -46,11 +45,6 @@ for (const strategy of STRATEGIES) {
     `a stampede of processes installs once [libsql-file, ${strategy}]`,
     options,
     () => stampedeOnFile(strategy),
-  );
-  test(
-    `without a busy timeout nobody is told what is not so [libsql-file, ${strategy}]`,
-    options,
-    () => stampedeWithoutTimeout(strategy),
   );
 }
 

@@ -46,7 +46,7 @@ async function runSuite(file: string, runtime: Runtime): Promise<Outcome> {
   try {
     const report = `${folder}/report.xml`;
     const command = [runtime.command, ...runnerArguments(runtime.name, file, report)];
-    const env = runtime.name === 'deno' ? {} : { DB_MIGRATE_QUICK: '1' };
+    const env: Record<string, string> = runtime.name === 'deno' ? {} : { DB_MIGRATE_QUICK: '1' };
     const result = await run(command, { env });
     const xml = await Deno.readTextFile(report).catch(() => undefined);
     return judge(file, result, xml);

@@ -23,9 +23,8 @@ import { AGAIN, holdWinner } from './winner.ts';
 const LEASE_MS = 2_500;
 
 /**
- * For processes on one file. Without it, a statement that fails as "busy" is left unfinished by the
- * driver until it is collected as garbage, and pins its connection to what it saw then.
- * https://github.com/tursodatabase/libsql-client-ts/issues/352
+ * For batches on a file: after a statement that fails as "busy", the driver pins its connection to
+ * what it saw then. https://github.com/tursodatabase/libsql-client-ts/issues/352
  */
 const BUSY_TIMEOUT_MS = 5_000;
 
@@ -73,7 +72,12 @@ export async function stampedeOnFile(strategy: Strategy): Promise<void> {
       const settled = await within(
         60_000,
         raceProcesses(all, {
-          open: openOrder('libsql-file', database),
+          open: {
+            kind: 'open',
+            engine: 'libsql-file',
+            address: database.address!,
+            ...(strategy === 'batch' && { busyTimeoutMs: BUSY_TIMEOUT_MS }),
+          },
           call: { kind: 'call', strategy, tables: TABLES },
         }),
       );
@@ -84,41 +88,13 @@ export async function stampedeOnFile(strategy: Strategy): Promise<void> {
   assert.ok(tally.count('waited') > 0, 'nobody met anybody');
 }
 
-/**
- * The same without a busy timeout, as the driver has it by default: it may keep those who wait from
- * seeing what was installed, but then they end in time, and nobody is told what is not so.
- */
-export async function stampedeWithoutTimeout(strategy: Strategy): Promise<void> {
-  const all = await (processes ??= startCallers(COUNTS.libsqlFile.callers));
-  await inDatabase(onLibsqlFile, async (database) => {
-    const settled = await within(
-      20_000,
-      raceProcesses(all, {
-        open: { ...openOrder('libsql-file', database), busyTimeoutMs: 0 },
-        call: { kind: 'call', strategy, tables: TABLES, waitTimeoutMs: 2_500 },
-      }),
-    );
-    const late = settled.filter(({ error }) => error?.code === 'WAIT_TIMEOUT');
-    const others = settled.filter((one) => !late.includes(one));
-    assertOneInstall(others, others.length > 0 ? 1 : 0);
-    const db = database.connect({ busyTimeoutMs: BUSY_TIMEOUT_MS });
-    const after = await callAndUse({ db }, { tables: TABLES, ddl: schemaOf(TABLES) });
-    assertOneInstall([after], others.length > 0 ? 0 : 1);
-    tell(`libsql-file, ${strategy}, no busy timeout: ${late.length} of ${all.length} timed out`);
-  });
-}
-
-function openOrder(engine: keyof typeof LIBSQL, { address }: TestDatabase) {
-  return { kind: 'open', engine, address: address!, busyTimeoutMs: BUSY_TIMEOUT_MS } as const;
-}
-
 /** A winner that is killed inside its ddl: one of those who wait installs. */
 export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Promise<void> {
   const subject = LIBSQL[engine];
   return inDatabase(subject, async (database) => {
     const call = { kind: 'call', strategy, tables: FEW_TABLES, leaseMs: LEASE_MS } as const;
     const [winner, ...losers] = await startCallers(4);
-    const open = openOrder(engine, database);
+    const open = { kind: 'open', engine, address: database.address! } as const;
     await Promise.all([winner!, ...losers].map((process) => process.ask(open, 'opened')));
     await winner!.ask({ ...call, isHeld: true }, 'inside');
     let settled = 0;
