@@ -6,7 +6,7 @@
 
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
-import { contentionOf, isAbortedTransaction } from './contention.ts';
+import { contentionOf, isAbortedTransaction, isMissingTable } from './contention.ts';
 import {
   DdlStalledError,
   LeaseLostError,
@@ -101,7 +101,7 @@ export class Attempt {
         enter: (sql, connection) => this.#enter(sql, connection),
         leave: (failure) => this.#leave(failure),
       })
-      : checkedInstance(handle, () => this.#claim.checkTime());
+      : checkedInstance(handle, () => this.#claim.checkTime(handle));
     this.#phase = 'ddl';
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
@@ -190,7 +190,8 @@ export class Attempt {
   async #settle(error: unknown): Promise<LedgerRow[]> {
     if (this.#phase === 'finish' && !this.ddlError) {
       const rows = await patiently(() => readRows(this.#call)).catch((second) => {
-        this.#call.logError('the ledger could not be read after an unclear answer', second);
+        const isAnswer = isMissingTable(second);
+        if (!isAnswer) this.#call.logError('the ledger could not be read afterwards', second);
         return [];
       });
       if (this.#claim.holds(rows, 'installed')) return rows;

@@ -82,18 +82,24 @@ export class Claim {
    * renews it first: that shows whether another caller was faster.
    */
   async check(handle: Handle, onError: (error: unknown) => void): Promise<void> {
-    if (!this.#isLost && this.#isStale()) await this.#renewNow(handle, onError);
+    if (!this.#isLost && this.#age() > this.#call.settings.leaseMs) {
+      await this.#renewNow(handle, onError);
+    }
     if (this.#isLost) throw this.#lost('was taken over');
   }
 
-  /** As {@linkcode check} where there is no time to ask: throws if the lease has run out. */
-  checkTime(): void {
-    if (this.#isStale()) this.#isLost = true;
+  /**
+   * As {@linkcode check} where there is no time to ask: throws if the lease has run out. Renews it
+   * early, as DDL on a driver that never yields lets no timer do so.
+   */
+  checkTime(handle: Handle): void {
+    if (this.#age() > this.#call.settings.leaseMs) this.#isLost = true;
     if (this.#isLost) throw this.#lost('may have been taken over');
+    if (this.#age() > this.#call.settings.leaseMs / 3) this.renew(handle, () => {});
   }
 
-  #isStale(): boolean {
-    return performance.now() - this.#renewedAt > this.#call.settings.leaseMs;
+  #age(): number {
+    return performance.now() - this.#renewedAt;
   }
 
   /**

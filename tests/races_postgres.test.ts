@@ -9,6 +9,7 @@ import { after, test } from 'node:test';
 import { onPostgres } from './batch/subjects.ts';
 import { pglite } from './engines/pglite.ts';
 import { pg, postgresJs } from './engines/postgres.ts';
+import { isFull } from './processes/counts.ts';
 import { killCallers } from './races/caller_process.ts';
 import { poolerCases } from './races/pooler_cases.ts';
 import {
@@ -82,13 +83,16 @@ for (const strategy of HOLDING) {
     options,
     () => shutDownMidWait(pg, strategy),
   );
-  // Only this one: `postgres` itself throws outside of any promise when a connection that it has
-  // reserved is ended by the server and used again.
-  test(
-    `ten wait for a winner that hangs, and end in time [postgres-js, ${strategy}]`,
-    options,
-    () => waitForNothing(postgresJs, strategy),
-  );
+  if (isFull) {
+    // Only this one: `postgres` itself throws outside of any promise when a connection that it has
+    // reserved is ended by the server and used again.
+    // https://github.com/porsager/postgres/issues/1208
+    test(
+      `ten wait for a winner that hangs, and end in time [postgres-js, ${strategy}]`,
+      options,
+      () => waitForNothing(postgresJs, strategy),
+    );
+  }
   test(
     `a client that vanishes inside its ddl holds its claim for a lease at most [${strategy}]`,
     options,

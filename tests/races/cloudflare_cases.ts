@@ -10,11 +10,9 @@ import type { Strategy } from '../../mod.ts';
 import { sleep, until, within } from '../cases/support.ts';
 import { type IsolateDatabase, type Isolates, startIsolates } from '../engines/isolates.ts';
 import { tell } from '../processes/counts.ts';
-import { COUNTS, FEW_TABLES, TABLES } from './counts.ts';
+import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
 import { type IsolateAnswer, type IsolateOrder, SIGNS } from './isolate_messages.ts';
 import { assertOneInstall, Tally } from './tally.ts';
-
-const LEASE_MS = 2_500;
 
 /** How long a request needs to reach its isolate, generously. */
 const LEAD_MS = 150;
@@ -109,7 +107,7 @@ function withWinner(
 ): Promise<void> {
   return inDatabase(async (database, all) => {
     await database.run(`create table ${SIGNS} (name text)`);
-    const order = { strategy, tables: FEW_TABLES, isHeld: true, leaseMs: LEASE_MS };
+    const order = { strategy, tables: FEW_TABLES, isHeld: true, leaseMs: WAITS.leaseMs };
     const winner = ask(database, 0, order);
     winner.catch(() => {});
     await within(20_000, until(async () => (await signs(database)).includes('inside')));
@@ -135,7 +133,7 @@ function others(
     const answer = await ask(database, n + 1, {
       tables: FEW_TABLES,
       isIdempotent: true,
-      leaseMs: LEASE_MS,
+      leaseMs: WAITS.leaseMs,
       ...order,
     });
     settled.push(answer);
@@ -148,7 +146,7 @@ function others(
 export function holdIsolates(how: 'go' | 'fail'): Promise<void> {
   return withWinner('lease', async (barrier) => {
     const waiting = others(barrier, { strategy: 'lease' });
-    await sleep(1_000);
+    await sleep(WAITS.heldMs);
     assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
     await sign(barrier.database, how);
     const first = await within(20_000, barrier.winner);
@@ -197,7 +195,7 @@ export function killIsolates(strategy: 'lease' | 'batch'): Promise<void> {
     await all.kill();
     await assert.rejects(winner);
     const startedAt = performance.now();
-    const order = { strategy, tables: FEW_TABLES, isIdempotent: true, leaseMs: LEASE_MS };
+    const order = { strategy, tables: FEW_TABLES, isIdempotent: true, leaseMs: WAITS.leaseMs };
     assertOneInstall(await askAll(database, all, order));
     tell(
       `d1, ${strategy}, workerd is killed: installed and all back ` +
@@ -213,12 +211,12 @@ export function killObject(strategy: Strategy | undefined): Promise<void> {
     const order: IsolateOrder = {
       object,
       tables: FEW_TABLES,
-      leaseMs: LEASE_MS,
+      leaseMs: WAITS.leaseMs,
       ...(strategy && { strategy }),
     };
     const held = ask(database, 0, { ...order, isHeld: true });
     held.catch(() => {});
-    await sleep(1_000);
+    await sleep(WAITS.heldMs);
     await all.kill();
     await assert.rejects(held);
     assertOneInstall(await askAll(database, all, { ...order, isIdempotent: true }));

@@ -34,3 +34,8 @@ export const COUNTS = {
   d1: size({ callers: 32, rounds: 20 }, { callers: 8, rounds: 3 }),
   objects: size({ callers: 32, rounds: 20 }, { callers: 8, rounds: 3 }),
 } satisfies Record<string, Size>;
+
+/** How long things are held and waited for, in milliseconds: longer where there is time for it. */
+export const WAITS = isFull
+  ? { heldMs: 1_000, leaseMs: 2_500, stepMs: 400 }
+  : { heldMs: 400, leaseMs: 1_500, stepMs: 250 };

@@ -15,12 +15,10 @@ import { tell } from '../processes/counts.ts';
 import { schemaOf } from '../support/schema.ts';
 import { type Ask, callAndUse, type Caller, type Settled } from './call.ts';
 import { type CallerProcess, raceProcesses, startCallers } from './caller_process.ts';
-import { COUNTS, FEW_TABLES, TABLES } from './counts.ts';
+import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
 import { startProxy } from './proxy.ts';
 import { assertOneInstall, Tally } from './tally.ts';
 import { AGAIN, holdWinner } from './winner.ts';
-
-const LEASE_MS = 2_500;
 
 /**
  * For batches on a file: after a statement that fails as "busy", the driver pins its connection to
@@ -92,7 +90,7 @@ export async function stampedeOnFile(strategy: Strategy): Promise<void> {
 export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Promise<void> {
   const subject = LIBSQL[engine];
   return inDatabase(subject, async (database) => {
-    const call = { kind: 'call', strategy, tables: FEW_TABLES, leaseMs: LEASE_MS } as const;
+    const call = { kind: 'call', strategy, tables: FEW_TABLES, leaseMs: WAITS.leaseMs } as const;
     const [winner, ...losers] = await startCallers(4);
     const open = { kind: 'open', engine, address: database.address! } as const;
     await Promise.all([winner!, ...losers].map((process) => process.ask(open, 'opened')));
@@ -103,7 +101,7 @@ export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Pro
       settled++;
       return report.settled;
     });
-    await sleep(800);
+    await sleep(WAITS.heldMs);
     assert.equal(settled, 0);
     const startedAt = performance.now();
     assert.equal(await winner!.kill(), 'SIGKILL');
@@ -122,9 +120,9 @@ export function cutWinner(strategy: Strategy): Promise<void> {
     const proxy = await startProxy((await onSqld.engine.start()).endpoint!);
     try {
       const db = database.connect({ via: proxy });
-      const winner = await holdWinner({ db }, { strategy, leaseMs: LEASE_MS });
+      const winner = await holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });
       const waiting = waitOn(onSqld, database, strategy);
-      await sleep(800);
+      await sleep(WAITS.heldMs);
       assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
       const startedAt = performance.now();
       proxy.inflict('cut');
@@ -147,7 +145,7 @@ export function hangUnderLease(engine: keyof typeof LIBSQL): Promise<void> {
   return inDatabase(subject, async (database) => {
     const winner = await holdWinner(callerOn(subject, database), {
       strategy: 'lease',
-      leaseMs: LEASE_MS,
+      leaseMs: WAITS.leaseMs,
       batch: undefined,
     });
     const times = { waitTimeoutMs: 2_000, leaseMs: 1_500 };
@@ -194,7 +192,7 @@ function waitOn(
   subject: Subject,
   database: TestDatabase,
   strategy: Strategy,
-  ask: Partial<Ask> = { leaseMs: LEASE_MS },
+  ask: Partial<Ask> = { leaseMs: WAITS.leaseMs },
 ): { readonly settled: Settled[]; readonly all: Promise<Settled[]> } {
   const settled: Settled[] = [];
   const all = Promise.all(

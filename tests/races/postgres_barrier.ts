@@ -15,7 +15,7 @@ import type { Engine, TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
 import { type Ask, callAndUse, type Db, type Settled } from './call.ts';
 import { CallerProcess } from './caller_process.ts';
-import { FEW_TABLES } from './counts.ts';
+import { FEW_TABLES, WAITS } from './counts.ts';
 import { inDatabase } from './postgres_stampede.ts';
 import { startProxy } from './proxy.ts';
 import { connectSturdily, sturdyPool } from './sturdy.ts';
@@ -23,13 +23,9 @@ import { assertOneInstall } from './tally.ts';
 import { AGAIN, holdWinner, type Watched, watchPool, type Winner } from './winner.ts';
 
 const LOSERS = 10;
-const LEASE_MS = 2_500;
 
 /** No query of the app may take longer than this: generous, for a machine that does other things. */
 const CEILING_MS = 1_500;
-
-/** How long the winner is watched before anything happens to it. */
-const HELD_MS = 800;
 
 /** The strategies that hold a claim while the ddl runs. */
 export const HOLDING = ['transaction', 'lease'] as const;
@@ -98,7 +94,7 @@ export const ENDINGS: readonly Ending[] = [
       await process.ask({ kind: 'open', engine: 'postgres', address }, 'opened');
       const tables = FEW_TABLES;
       await process.ask(
-        { kind: 'call', strategy, tables, leaseMs: LEASE_MS, isHeld: true },
+        { kind: 'call', strategy, tables, leaseMs: WAITS.leaseMs, isHeld: true },
         'inside',
       );
       return async () => {
@@ -112,7 +108,7 @@ function holdHere(
   { engine, database, strategy }: Stage,
   db = connectSturdily(engine, database),
 ): Promise<Winner> {
-  return holdWinner({ db }, { strategy, leaseMs: LEASE_MS });
+  return holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });
 }
 
 /** Ten wait, the app's queries do not, and it ends as it should. */
@@ -124,9 +120,9 @@ export function waitForWinner(
   return inDatabase(engine, async (database) => {
     const end = await hold({ database, engine, strategy });
     const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const waiting = waitOn(pool, { strategy, leaseMs: LEASE_MS });
+    const waiting = waitOn(pool, { strategy, leaseMs: WAITS.leaseMs });
     const stop = watchPool(pool);
-    await sleep(HELD_MS);
+    await sleep(WAITS.heldMs);
     assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
     const startedAt = performance.now();
     await end();
@@ -215,7 +211,8 @@ export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
     const winner = await holdHere({ database, engine, strategy });
     const pool = connectSturdily(engine, database, { connections: LOSERS });
     const order: string[] = [];
-    const waits = [600, 1_000, 1_400, 1_800, 2_200, 2_600].map(async (ms, n) => {
+    const times = [1, 2, 3, 4, 5, 6].map((n) => 400 + n * WAITS.stepMs);
+    const waits = times.map(async (ms, n) => {
       const isAborted = n % 2 === 1;
       const controller = new AbortController();
       const reason = new Error(`enough after ${ms}`);
@@ -226,18 +223,14 @@ export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
         ...(isAborted ? { signal: controller.signal } : { waitTimeoutMs: ms }),
       });
       clearTimeout(timer);
-      order.push(`${ms} ${error?.name}`);
+      order.push(`${ms}: ${error?.name}`);
       if (isAborted) assert.equal(error?.message, reason.message);
     });
     await within(20_000, Promise.all(waits));
-    assert.deepEqual(order, [
-      '600 WaitTimeoutError',
-      '1000 Error',
-      '1400 WaitTimeoutError',
-      '1800 Error',
-      '2200 WaitTimeoutError',
-      '2600 Error',
-    ]);
+    assert.deepEqual(
+      order,
+      times.map((ms, n) => `${ms}: ${n % 2 === 1 ? 'Error' : 'WaitTimeoutError'}`),
+    );
     winner.letGo();
     assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
   });
@@ -251,8 +244,8 @@ export function shutDownMidWait(engine: Engine, strategy: Strategy): Promise<voi
   return inDatabase(engine, async (database) => {
     const winner = await holdHere({ database, engine, strategy });
     const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const waiting = waitOn(pool, { strategy, leaseMs: LEASE_MS });
-    await sleep(HELD_MS);
+    const waiting = waitOn(pool, { strategy, leaseMs: WAITS.leaseMs });
+    await sleep(WAITS.heldMs);
     assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
     await database.run(`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and pid <> pg_backend_pid()`);
@@ -268,7 +261,7 @@ export function shutDownMidWait(engine: Engine, strategy: Strategy): Promise<voi
       Promise.all(
         Array.from(
           { length: LOSERS },
-          () => callAndUse({ db: pool }, { ...AGAIN, strategy, leaseMs: LEASE_MS }),
+          () => callAndUse({ db: pool }, { ...AGAIN, strategy, leaseMs: WAITS.leaseMs }),
         ),
       ),
     );

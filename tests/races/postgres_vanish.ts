@@ -11,13 +11,12 @@ import { sleep, within } from '../cases/support.ts';
 import type { Engine, TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
 import { callAndUse, type Settled } from './call.ts';
+import { WAITS } from './counts.ts';
 import { inDatabase } from './postgres_stampede.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 import { connectSturdily } from './sturdy.ts';
 import { assertOneInstall } from './tally.ts';
 import { AGAIN, holdWinner, type Winner } from './winner.ts';
-
-const LEASE_MS = 2_000;
 
 /** Far below the hours that TCP takes, and far above what a busy machine adds. */
 const CEILING_MS = 15_000;
@@ -37,7 +36,7 @@ async function vanishing(
     const proxy = await startProxy((await engine.start()).endpoint!);
     try {
       const db = connectSturdily(engine, database, { via: proxy });
-      const winner = await holdWinner({ db }, { strategy, leaseMs: LEASE_MS });
+      const winner = await holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });
       await use({ database, proxy, winner });
     } finally {
       await proxy.stop();
@@ -46,7 +45,7 @@ async function vanishing(
 }
 
 async function others(database: TestDatabase, strategy: Strategy): Promise<Settled[]> {
-  const ask = { ...AGAIN, strategy, leaseMs: LEASE_MS };
+  const ask = { ...AGAIN, strategy, leaseMs: WAITS.leaseMs };
   return await within(
     CEILING_MS,
     Promise.all([1, 2, 3].map(() => callAndUse({ db: database.connect() }, ask))),
@@ -62,10 +61,10 @@ export function vanishInside(engine: Engine, strategy: Strategy): Promise<void> 
     const afterMs = performance.now() - startedAt;
     assertOneInstall(settled);
     // What it had sent last was a renewal, a third of the lease ago at most.
-    assert.ok(afterMs > LEASE_MS / 2, `already after ${afterMs} ms`);
+    assert.ok(afterMs > WAITS.leaseMs / 2, `already after ${afterMs} ms`);
     tell(
       `${engine.name}, ${strategy}, vanished inside the ddl: installed ${Math.round(afterMs)} ms ` +
-        `later, the lease being ${LEASE_MS} ms`,
+        `later, the lease being ${WAITS.leaseMs} ms`,
     );
     winner.letGo();
     await sleep(50);
