@@ -12,7 +12,7 @@ import { type IsolateDatabase, type Isolates, startIsolates } from '../engines/i
 import { tell } from '../processes/counts.ts';
 import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
 import { type IsolateAnswer, type IsolateOrder, SIGNS } from './isolate_messages.ts';
-import { assertOneInstall, Tally } from './tally.ts';
+import { assertInTime, assertOneInstall, Tally } from './tally.ts';
 
 /** How long a request needs to reach its isolate, generously. */
 const LEAD_MS = 150;
@@ -159,7 +159,7 @@ export function holdIsolates(how: 'go' | 'fail'): Promise<void> {
 /** The winner hangs for ever: the others end in time, and name it. */
 export function hangIsolate(): Promise<void> {
   return withWinner('lease', async (barrier) => {
-    const times = { waitTimeoutMs: 2_000, leaseMs: 1_500 };
+    const times = { waitTimeoutMs: WAITS.timeoutMs, leaseMs: 1_000 };
     const settled = await within(30_000, others(barrier, { strategy: 'lease', ...times }).all);
     const [row] = await barrier.database.run('select owner, since from migrations') as {
       owner: string;
@@ -167,7 +167,7 @@ export function hangIsolate(): Promise<void> {
     }[];
     for (const { error, durationMs } of settled) {
       assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
-      assert.ok(durationMs >= 1_900 && durationMs < 15_000, `${durationMs} ms`);
+      assertInTime(durationMs);
       assert.deepEqual(error.holder, row);
       assert.ok(error.message.includes(row!.owner), error.message);
     }

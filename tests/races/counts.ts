@@ -37,5 +37,5 @@ export const COUNTS = {
 
 /** How long things are held and waited for, in milliseconds: longer where there is time for it. */
 export const WAITS = isFull
-  ? { heldMs: 1_000, leaseMs: 2_500, stepMs: 400 }
-  : { heldMs: 400, leaseMs: 1_500, stepMs: 250 };
+  ? { heldMs: 1_000, leaseMs: 2_500, stepMs: 400, timeoutMs: 2_000 }
+  : { heldMs: 400, leaseMs: 1_500, stepMs: 200, timeoutMs: 1_200 };

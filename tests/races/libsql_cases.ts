@@ -17,7 +17,7 @@ import { type Ask, callAndUse, type Caller, type Settled } from './call.ts';
 import { type CallerProcess, raceProcesses, startCallers } from './caller_process.ts';
 import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
 import { startProxy } from './proxy.ts';
-import { assertOneInstall, Tally } from './tally.ts';
+import { assertInTime, assertOneInstall, Tally } from './tally.ts';
 import { AGAIN, holdWinner } from './winner.ts';
 
 /**
@@ -148,7 +148,7 @@ export function hangUnderLease(engine: keyof typeof LIBSQL): Promise<void> {
       leaseMs: WAITS.leaseMs,
       batch: undefined,
     });
-    const times = { waitTimeoutMs: 2_000, leaseMs: 1_500 };
+    const times = { waitTimeoutMs: WAITS.timeoutMs, leaseMs: 1_000 };
     const settled = await within(20_000, waitOn(subject, database, 'lease', times).all);
     const [row] = await database.run('select owner, since from migrations') as {
       owner: string;
@@ -156,7 +156,7 @@ export function hangUnderLease(engine: keyof typeof LIBSQL): Promise<void> {
     }[];
     for (const { error, durationMs } of settled) {
       assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
-      assert.ok(durationMs > 1_900 && durationMs < 8_000, `${durationMs} ms`);
+      assertInTime(durationMs);
       assert.deepEqual(error.holder, { owner: row!.owner, since: Number(row!.since) });
       assert.ok(error.message.includes(row!.owner), error.message);
     }
@@ -175,7 +175,7 @@ export function hangInTransaction(engine: keyof typeof LIBSQL): Promise<void> {
     const { db } = callerOn(subject, database);
     const winner = await holdWinner({ db }, { strategy: 'transaction' });
     const isFile = engine === 'libsql-file';
-    const times = isFile ? { waitTimeoutMs: 2_000, leaseMs: 1_500 } : {};
+    const times = isFile ? { waitTimeoutMs: WAITS.timeoutMs, leaseMs: 1_000 } : {};
     const waiting = waitOn(subject, database, 'transaction', times);
     const settled = await within(30_000, waiting.all);
     if (isFile) {

@@ -14,7 +14,7 @@ import type { TestDatabase } from '../engines/engine.ts';
 import { pg } from '../engines/postgres.ts';
 import { createTable, schemaOf } from '../support/schema.ts';
 import { callAndUse, type Caller, type Db } from './call.ts';
-import { COUNTS, FEW_TABLES, TABLES } from './counts.ts';
+import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
 import { findPgBouncer, type Pooler, startPgBouncer } from './pgbouncer.ts';
 import { inDatabase, race } from './postgres_stampede.ts';
 import { assertOneInstall, Tally } from './tally.ts';
@@ -196,7 +196,7 @@ async function waitOutside(database: TestDatabase, via: Pooler, strategy: Strate
     Array.from({ length: 10 }, () => callAndUse({ db: pool }, { ...AGAIN, strategy })),
   );
   const stop = watchPool(database.connect({ via, connections: 1 }));
-  await sleep(1_000);
+  await sleep(WAITS.heldMs);
   const { queries, longestMs, error } = await stop();
   assert.equal(error, undefined);
   assert.ok(queries > 20 && longestMs < 1_500, `${queries} queries, ${Math.round(longestMs)} ms`);

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 
 import { tell } from '../processes/counts.ts';
 import type { Settled } from './call.ts';
+import { WAITS } from './counts.ts';
 
 /** Fails unless one of the callers has installed, nobody threw, and all could use every table. */
 export function assertOneInstall(settled: readonly Settled[], expected = 1): void {
@@ -17,6 +18,12 @@ export function assertOneInstall(settled: readonly Settled[], expected = 1): voi
     expected,
     JSON.stringify(settled.map(({ outcome }) => outcome)),
   );
+}
+
+/** Fails unless a wait ended at its deadline: not before, and not long after. */
+export function assertInTime(durationMs: number): void {
+  const { timeoutMs } = WAITS;
+  assert.ok(durationMs > timeoutMs - 100 && durationMs < timeoutMs + 8_000, `${durationMs} ms`);
 }
 
 function problemsOf({ outcome, error, unusable }: Settled, at: number): string[] {

@@ -11,7 +11,7 @@ import { cases as drift } from './drift.ts';
 import { olderKysely } from './older_kysely.ts';
 import { cases as rolling } from './rolling.ts';
 import { cases as status } from './status.ts';
-import { BATCHES, callerOn, type LifeCapabilities, type LifeCase } from './support.ts';
+import { BATCHES, callerOn, type LifeCase } from './support.ts';
 import { cases as upgrades } from './upgrades.ts';
 
 /** Every case. */
@@ -33,42 +33,25 @@ export interface LifeTest {
 
 /** The cases that an engine can run, once for each strategy that it can do. */
 export function testsFor(engine: Engine): LifeTest[] {
-  return CASES.flatMap((one) =>
-    (one.each ? strategiesOf(engine) : ['auto' as const])
-      .filter((strategy) => isMet(one, able(engine, strategy)))
-      .map((strategy) => ({
-        name: one.each ? `${one.name} [${strategy}]` : one.name,
-        run: (database) =>
-          one.run({
-            ...able(engine, strategy),
-            engine: engine.name,
-            strategy,
-            connect: (options) => database.connect({ busyTimeoutMs: 0, ...options }),
-            caller: (onStatement) => callerOn(engine, database, strategy === 'batch', onStatement),
-            tables: () => database.tables(),
-            ...olderKysely(engine, database),
-          }),
-      }))
-  );
-}
-
-function able(engine: Engine, strategy: Strategy | 'auto'): LifeCapabilities {
-  const { name, dialect, transactions, concurrent } = engine;
-  return {
-    dialect,
-    transactions,
-    concurrent,
-    // sqld takes the write lock from a transaction after 5 s, once somebody else wants it.
-    lasting: name !== 'libsql-http',
-    // Measured: the client for files leaves a `begin` open that found the file locked, and the next
-    // read on that connection begins a snapshot that may last for as long as the client.
-    rereading: name !== 'libsql-file' || strategy !== 'transaction',
-  };
-}
-
-function isMet({ needs = {} }: LifeCase, able: LifeCapabilities): boolean {
-  return Object.entries(needs).every(([name, value]) =>
-    able[name as keyof LifeCapabilities] === value
+  const { dialect, transactions, concurrent } = engine;
+  // sqld takes the write lock from a transaction after 5 s, once somebody else wants it.
+  const able = { dialect, transactions, concurrent, lasting: engine.name !== 'libsql-http' };
+  const isMet = ({ needs = {} }: LifeCase) =>
+    Object.entries(needs).every(([name, value]) => able[name as keyof typeof able] === value);
+  return CASES.filter(isMet).flatMap(({ name, each, run }) =>
+    (each ? strategiesOf(engine) : ['auto' as const]).map((strategy) => ({
+      name: each ? `${name} [${strategy}]` : name,
+      run: (database) =>
+        run({
+          ...able,
+          engine: engine.name,
+          strategy,
+          connect: (options) => database.connect({ busyTimeoutMs: 0, ...options }),
+          caller: (onStatement) => callerOn(engine, database, strategy === 'batch', onStatement),
+          tables: () => database.tables(),
+          ...olderKysely(engine, database),
+        }),
+    }))
   );
 }
 

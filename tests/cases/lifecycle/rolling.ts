@@ -81,7 +81,6 @@ export const cases: readonly LifeCase[] = [
   ...DEPLOYS.map((deploy): LifeCase => ({
     name: `a rolling deploy beside ${deploy.what} ends in one new schema`,
     each: true,
-    needs: { rereading: true },
     async run(t) {
       for (const [h, history] of deploy.histories.entries()) {
         for (let round = 0; round < ROUNDS; round++) {
@@ -93,7 +92,6 @@ export const cases: readonly LifeCase[] = [
   {
     name: 'beside old code that asks for an error, nobody throws anything else',
     each: true,
-    needs: { rereading: true },
     async run(t) {
       for (let round = 0; round < ROUNDS; round++) {
         const app = new App(`_e${round}`);
@@ -120,7 +118,7 @@ export const cases: readonly LifeCase[] = [
   {
     name: 'old code that is inside its first install is waited for, and then led on',
     each: true,
-    needs: { concurrent: true, lasting: true, rereading: true },
+    needs: { concurrent: true, lasting: true },
     async run(t) {
       const [inside, held] = [gate(), gate()];
       const old = life(t, {
@@ -150,7 +148,7 @@ export const cases: readonly LifeCase[] = [
   {
     name: 'new code that is inside a fresh install is waited for by old code',
     each: true,
-    needs: { concurrent: true, lasting: true, rereading: true },
+    needs: { concurrent: true, lasting: true },
     async run(t) {
       const [inside, held] = [gate(), gate()];
       const newer = life(t, {

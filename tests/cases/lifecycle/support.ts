@@ -21,7 +21,7 @@ import {
 import { around } from '../../batch/batches.ts';
 import { onObject, onPGlite } from '../../batch/subjects.ts';
 import type { ConnectOptions, Engine, TestDatabase } from '../../engines/engine.ts';
-import type { Capabilities, Case, CaseContext, CaseDdl, Db } from '../support.ts';
+import type { Case, CaseContext, CaseDdl, Db } from '../support.ts';
 import { createTable } from '../support.ts';
 
 /** An instance and, where the strategy of the case is `'batch'`, the batch on the same database. */
@@ -33,12 +33,6 @@ export interface Caller {
 /** An instance of Kysely 0.28. */
 // deno-lint-ignore no-explicit-any
 export type Older = Older028<any>;
-
-/** What an engine can do with a strategy. */
-export interface LifeCapabilities extends Capabilities {
-  /** A connection that was refused the write lock sees what others commit afterwards. */
-  readonly rereading: boolean;
-}
 
 /** What a case is given: an empty database, and what its engine can do. */
 export interface LifeContext extends CaseContext {
@@ -53,9 +47,7 @@ export interface LifeContext extends CaseContext {
 }
 
 /** A promise of the library, as a program that holds it to that. */
-export interface LifeCase extends Omit<Case, 'run' | 'needs'> {
-  /** What the engine must be able to do. */
-  readonly needs?: Partial<LifeCapabilities>;
+export interface LifeCase extends Omit<Case, 'run'> {
   run(t: LifeContext): Promise<void>;
 }
 

@@ -14,7 +14,7 @@ import {
   NoUpgradePathError,
   planSchema,
 } from '../../../mod.ts';
-import { createTable, type Db, gate, Log, thrownAs, thrownBy, within } from '../support.ts';
+import { createTable, type Db, gate, Log, sleep, thrownAs, thrownBy, within } from '../support.ts';
 import {
   assertLine,
   assertTables,
@@ -277,7 +277,6 @@ export const cases: readonly LifeCase[] = [
   {
     name: 'of many callers at once one upgrades, and all return to the new schema',
     each: true,
-    needs: { rereading: true },
     async run(t) {
       await life(t, lineOf('0001'));
       const config = { ...lineOf(...LINE), ddl: untouched };
@@ -297,7 +296,7 @@ export const cases: readonly LifeCase[] = [
   {
     name: 'nobody returns while the steps are running',
     each: true,
-    needs: { concurrent: true, lasting: true, rereading: true },
+    needs: { concurrent: true, lasting: true },
     async run(t) {
       await life(t, lineOf('0001'));
       const [inside, held] = [gate(), gate()];
@@ -321,6 +320,32 @@ export const cases: readonly LifeCase[] = [
         assert.deepEqual([one.outcome, two.outcome], ['upgraded', 'waited']);
       }
       await assertLine(t.connect(), WHOLE.slice(0, 2));
+    },
+  },
+  {
+    name: 'one that waits for a transaction returns when that is committed',
+    each: true,
+    needs: { transactions: true, concurrent: true, lasting: true },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const [inside, held] = [gate(), gate()];
+      const slow = async (db: Db) => {
+        await createTable(db, 'slow');
+        inside.open();
+        await held.opened;
+      };
+      const config = { ...lineOf('0001', '0002'), ddl: untouched };
+      const first = life(t, {
+        ...config,
+        upgrades: [{ from: '0001', ddl: slow }],
+        strategy: 'transaction',
+      }, { db: t.connect() });
+      await inside.opened;
+      const second = life(t, { ...config, waitTimeoutMs: 10_000 });
+      await sleep(200);
+      held.open();
+      const [one, two] = await within(20_000, Promise.all([first, second]));
+      assert.deepEqual([one.outcome, two.outcome], ['upgraded', 'waited']);
     },
   },
   {
