@@ -16,7 +16,7 @@ import { extras } from './checks/extra.ts';
 import { single, type Step } from './checks/outcome.ts';
 import { endAll, endAllOnSignals, run } from './checks/process.ts';
 import { Report } from './checks/report.ts';
-import { isRunUnder, suite, testFiles } from './checks/suites.ts';
+import { isRunUnder, leftOut, suite, testFiles } from './checks/suites.ts';
 import { type Runtime, runtime, type RuntimeName, RUNTIMES } from './runtimes.ts';
 
 /** What the command line selects. */
@@ -64,7 +64,7 @@ function preparation(selection: Selection, steps: Step[]): Step {
       if (code !== 0) return single(false, output);
       steps.push(...await selectedSteps(selection));
       if (steps.length === 0) return single(false, 'The options select no step.');
-      return { passed: 0, failed: 0, details: '', skipped: [] };
+      return { passed: 0, failed: 0, details: '', skipped: leftOut(await testFiles()) };
     },
   };
 }

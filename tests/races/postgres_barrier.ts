@@ -254,7 +254,12 @@ export function shutDownMidWait(engine: Engine, strategy: Strategy): Promise<voi
     const settled = await within(30_000, waiting.all);
     for (const { error, unusable } of settled) {
       assert.equal(unusable, undefined);
-      if (error) assert.match(`${error.code} ${error.message}`, /57P0|terminat|CONNECTION|ended/i);
+      if (error) {
+        assert.match(
+          `${error.code} ${error.message}`,
+          /57P0|terminat|CONNECTION|ECONNRESET|ended/i,
+        );
+      }
     }
     const again = await within(
       20_000,

@@ -28,37 +28,38 @@ const SHARED: readonly string[] = [
   'create table if not exists common.settings (name citext primary key, mood mood)',
 ];
 
-/** The same, with time enough between look and act for another one to come in between. */
-const SHARED_SLOWLY: readonly string[] = [
-  SHARED[0]!,
-  SHARED[1]!,
-  ifMissing("to_regtype('mood')", "create type mood as enum ('good', 'bad')"),
-  ifMissing(
-    "to_regprocedure('common.one()')",
-    "create function common.one() returns integer language sql as 'select 1'",
-  ),
-  ifMissing(
-    "to_regclass('common.settings')",
-    'create table common.settings (name citext primary key, mood mood)',
-  ),
-];
+/** The same, with time between look and act for another one to come in between, in seconds. */
+function sharedSlowly(pause: number): readonly string[] {
+  return [
+    SHARED[0]!,
+    SHARED[1]!,
+    ifMissing("to_regtype('mood')", "create type mood as enum ('good', 'bad')"),
+    ifMissing(
+      "to_regprocedure('common.one()')",
+      "create function common.one() returns integer language sql as 'select 1'",
+    ),
+    ifMissing(
+      "to_regclass('common.settings')",
+      'create table common.settings (name citext primary key, mood mood)',
+    ),
+  ];
 
-function ifMissing(lookup: string, create: string): string {
-  return `do $$ begin
-    if ${lookup} is null then
-      perform pg_sleep(random() * 0.1);
-      ${create};
-    end if;
-  end $$`;
+  function ifMissing(lookup: string, create: string): string {
+    return `do $$ begin
+      if ${lookup} is null then
+        perform pg_sleep(${pause});
+        ${create};
+      end if;
+    end $$`;
+  }
 }
 
 /** Two apps with ledgers of their own, that both want the same things and create what is missing. */
 export function shareThings(how: 'at once' | 'slowly'): Promise<void> {
   const { callers, rounds } = COUNTS.apps;
-  const statements = how === 'at once' ? SHARED : SHARED_SLOWLY;
   return inDatabase(pg, async (database) => {
     const apps = Array.from({ length: callers }, (_, n) => ({
-      app: n % 2 === 0 ? 'shop' : 'blog',
+      app: n % 2 === 0 ? 'shop' as const : 'blog' as const,
       db: database.connect(),
     }));
     const tally = new Tally(`two apps that share what they create ${how}`);
@@ -68,6 +69,8 @@ export function shareThings(how: 'at once' | 'slowly'): Promise<void> {
       // Whoever comes second waits at the first thing that the other one creates: so let each of
       // them be the first.
       for (const statement of SHARED.slice(0, round % SHARED.length)) await database.run(statement);
+      // The other one is at the same statement, or has committed it meanwhile.
+      const pauses = { shop: 0.02, blog: round % 2 === 0 ? 0.02 : 0.2 };
       const settled = await within(
         60_000,
         Promise.all(apps.map(({ app, db }) =>
@@ -75,6 +78,7 @@ export function shareThings(how: 'at once' | 'slowly'): Promise<void> {
             tables: 0,
             marker: `ledger_of_${app}`,
             ddl: async (db: Db) => {
+              const statements = how === 'at once' ? SHARED : sharedSlowly(pauses[app]);
               for (const statement of statements) {
                 await sql.raw(statement).execute(db);
               }

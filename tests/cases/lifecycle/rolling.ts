@@ -227,9 +227,11 @@ export const cases: readonly LifeCase[] = [
 
 /** A line with a ledger and tables of its own, so that one database has room for many. */
 class App {
+  readonly suffix: string;
   readonly marker: string;
 
-  constructor(readonly suffix: string) {
+  constructor(suffix: string) {
+    this.suffix = suffix;
     this.marker = `migrations${suffix}`;
   }
 
