@@ -9,14 +9,13 @@ import { after, test } from 'node:test';
 import { onPostgres } from './batch/subjects.ts';
 import { pglite } from './engines/pglite.ts';
 import { pg, postgresJs } from './engines/postgres.ts';
-import { isFull } from './processes/counts.ts';
 import { killCallers } from './races/caller_process.ts';
 import { poolerCases } from './races/pooler_cases.ts';
 import {
   ENDINGS,
   endInOrder,
-  HOLDING,
   shutDownMidWait,
+  underEach,
   waitForNothing,
   waitForSlowBatch,
   waitForWinner,
@@ -45,7 +44,7 @@ after(killCallers);
 for (const strategy of STRATEGIES) {
   test(`a stampede installs once [postgres, ${strategy}]`, options, () => stampede(pg, strategy));
 }
-for (const strategy of HOLDING) {
+for (const strategy of ['transaction', 'lease'] as const) {
   test(
     `a stampede installs once [postgres-js, ${strategy}]`,
     options,
@@ -60,45 +59,37 @@ for (const strategy of STRATEGIES) {
   );
 }
 
-for (const strategy of HOLDING) {
-  for (const ending of ENDINGS) {
-    test(
-      `ten wait for a winner that ${ending.name}, and the app's queries do not [${strategy}]`,
-      options,
-      () => waitForWinner(pg, strategy, ending),
-    );
-  }
+for (const ending of ENDINGS) {
   test(
-    `ten wait for a winner that hangs, and end in time [${strategy}]`,
+    `ten wait for a winner that ${ending.name}, and the app's queries do not`,
     options,
-    () => waitForNothing(pg, strategy),
-  );
-  test(
-    `deadlines and signals end waits in their order [${strategy}]`,
-    options,
-    () => endInOrder(pg, strategy),
-  );
-  test(
-    `the server ends every connection while ten wait [${strategy}]`,
-    options,
-    () => shutDownMidWait(pg, strategy),
-  );
-  if (isFull) {
-    // Only this one: `postgres` itself throws outside of any promise when a connection that it has
-    // reserved is ended by the server and used again.
-    // https://github.com/porsager/postgres/issues/1208
-    test(
-      `ten wait for a winner that hangs, and end in time [postgres-js, ${strategy}]`,
-      options,
-      () => waitForNothing(postgresJs, strategy),
-    );
-  }
-  test(
-    `a client that vanishes inside its ddl holds its claim for a lease at most [${strategy}]`,
-    options,
-    () => vanishInside(pg, strategy),
+    () => underEach((strategy) => waitForWinner(pg, strategy, ending)),
   );
 }
+// `postgres` only here: it throws outside of any promise when a connection that it has reserved is
+// ended by the server and used again. https://github.com/porsager/postgres/issues/1208
+for (const engine of [pg, postgresJs]) {
+  test(
+    `ten wait for a winner that hangs, and end in time [${engine.name}]`,
+    options,
+    () => underEach((strategy) => waitForNothing(engine, strategy)),
+  );
+}
+test(
+  'deadlines and signals end waits in their order',
+  options,
+  () => underEach((strategy) => endInOrder(pg, strategy)),
+);
+test(
+  'the server ends every connection while ten wait',
+  options,
+  () => underEach((strategy) => shutDownMidWait(pg, strategy)),
+);
+test(
+  'a client that vanishes inside its ddl holds its claim for a lease at most',
+  options,
+  () => underEach((strategy) => vanishInside(pg, strategy)),
+);
 test('ten who wait for a slow batch leave the app its connections', options, waitForSlowBatch);
 test('a client that vanishes before its COMMIT', options, () => vanishBeforeCommit(pg));
 test('a client that vanishes after its COMMIT', options, () => vanishAfterCommit(pg));

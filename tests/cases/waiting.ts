@@ -247,6 +247,7 @@ function lateAt(what: 'connection' | 'claim', statement: RegExp): Case {
     ...(what === 'claim' ? { each: true } : { needs: { transactions: true } }),
     async run(t) {
       const late = gate();
+      let looks = 0;
       let isHeld = false;
       let runs = 0;
       const hold = async (text: string) => {
@@ -260,15 +261,21 @@ function lateAt(what: 'connection' | 'claim', statement: RegExp): Case {
           await hold('begin');
         },
         async query(text, send) {
+          // So that the transaction is held for a short time only, as a server may end an idle one.
+          if (++looks === 1) await sleep(1_500);
           await hold(text);
           return await send();
         },
       });
-      const waiting = bootstrap(t, db, (_) => void runs++, { waitTimeoutMs: 700 });
-      const error = await thrownAs(WaitTimeoutError, within(5_000, waiting));
-      assert.equal(error.holder, undefined);
-      assert.ok(isHeld);
-      late.open();
+      const times = { waitTimeoutMs: 2_500, leaseMs: 2_400 };
+      const waiting = bootstrap(t, db, (_) => void runs++, times);
+      try {
+        const error = await thrownAs(WaitTimeoutError, within(8_000, waiting));
+        assert.equal(error.holder, undefined);
+        assert.ok(isHeld);
+      } finally {
+        late.open();
+      }
       await sleep(300);
       assert.equal(runs, 0);
       await patiently(async () => assert.equal(await rowOf(t.connect()), undefined));

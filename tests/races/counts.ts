@@ -25,7 +25,7 @@ function size(full: Size, few: Size): Size {
 /** The numbers of this run. */
 export const COUNTS = {
   postgres: size({ callers: 100, rounds: 50 }, { callers: 25, rounds: 2 }),
-  pglite: size({ callers: 30, rounds: 20 }, { callers: 10, rounds: 2 }),
+  pglite: size({ callers: 30, rounds: 20 }, { callers: 10, rounds: 1 }),
   pooler: size({ callers: 100, rounds: 20 }, { callers: 20, rounds: 2 }),
   tenants: size({ callers: 4, rounds: 50 }, { callers: 4, rounds: 12 }),
   apps: size({ callers: 4, rounds: 30 }, { callers: 4, rounds: 5 }),

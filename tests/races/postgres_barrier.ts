@@ -28,7 +28,18 @@ const LOSERS = 10;
 const CEILING_MS = 1_500;
 
 /** The strategies that hold a claim while the ddl runs. */
-export const HOLDING = ['transaction', 'lease'] as const;
+const HOLDING = ['transaction', 'lease'] as const;
+
+/** Runs a test under each of them at the same time, since most of it is waiting. */
+export async function underEach(run: (strategy: Strategy) => Promise<void>): Promise<void> {
+  const outcomes = await Promise.allSettled(HOLDING.map(run));
+  for (const [n, outcome] of outcomes.entries()) {
+    if (outcome.status === 'fulfilled') continue;
+    const { reason } = outcome;
+    if (reason instanceof Error) reason.message = `[${HOLDING[n]}] ${reason.message}`;
+    throw reason;
+  }
+}
 
 /** A winner that can be ended, and what is known of it then. */
 interface Stage {

@@ -90,7 +90,7 @@ async function withReplicas(
   subject: Subject,
   use: (what: string, replica: Db, caller: () => Caller) => Promise<void>,
 ): Promise<void> {
-  for (const [what, prepare] of STATES) {
+  for (const [what, prepare] of isFull ? STATES : [STATES[0]!, STATES[2]!]) {
     await inDatabase(subject, (old) =>
       inDatabase(subject, async (database) => {
         const [replica, db] = [old.connect(), database.connect()];
