@@ -18,7 +18,7 @@ import type { Checksums, LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
 import { beginPolitely, isSchemaMissing } from './postgres.ts';
-import { refusalInUnit } from './sql_text.ts';
+import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
 import { type Work, workFor } from './work.ts';
 
 /** One try. */
@@ -80,7 +80,7 @@ export class Attempt {
     const rows = await this.#claim.take(handle, session?.restore);
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
-      if (rows.some(({ owner }) => owner === this.#claim.owner)) await this.#claim.release(handle);
+      if (this.#claim.mayHold(rows)) await this.#claim.release(handle);
       return rows;
     }
     patience.check();
@@ -181,9 +181,11 @@ export class Attempt {
   /** The checksum of a canonical DDL: recorded, or of the statements that were just seen. */
   async #checksums(): Promise<Checksums> {
     const { settings: { version }, dialect, checksum } = this.#call;
-    const isSeen = this.#work.from === undefined && this.#isTransaction;
-    const known = checksum ?? (isSeen ? await checksumOf(this.#statements, dialect) : undefined);
-    return known === undefined ? {} : { [version]: known };
+    if (checksum !== undefined) return { [version]: checksum };
+    // Only what a recorder would record: not reads, and nothing where the steps were run instead.
+    if (this.#work.from !== undefined || !this.#isTransaction) return {};
+    const changes = this.#statements.filter(({ sql }) => !isRead(statementsOf(sql, dialect)));
+    return { [version]: await checksumOf(changes, dialect) };
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */

@@ -96,7 +96,7 @@ export class BatchAttempt {
       }
     }
     if (isLedgerMissing) unit.push(ledger.create());
-    if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries.map((e) => e.name)));
+    if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
     unit.push(ledger.install(entries, this.owner, checksums));
     return unit;
@@ -125,7 +125,10 @@ export class BatchAttempt {
       });
       const isChanged = rows.some((row) => this.#isNamed(row) && !row.expired);
       if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;
-      const isOurs = contentionOf(error) || (isMissingColumn(error) && !this.#call.isModern);
+      const contention = contentionOf(error);
+      // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good.
+      const isOurs = (contention !== undefined && contention !== 'exists') ||
+        (isMissingColumn(error) && !this.#call.isModern);
       if (!isOurs) this.ddlError = { error };
       throw error;
     }

@@ -264,7 +264,9 @@ class Bootstrap {
       this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
       return 'at-once';
     }
-    const contention = contentionOf(error);
+    // Under a lease the next statement may read from a replica that lags behind our own writes.
+    const isBehind = this.#strategy === 'lease' && !isFromDdl && isMissingTable(error);
+    const contention = isBehind ? 'busy' : contentionOf(error);
     const isWorthIt = contention !== undefined &&
       (contention === 'race' || !isFromDdl || this.#secondChances-- > 0);
     this.#lastContention = error;

@@ -31,7 +31,10 @@ export class Claim {
     call.owners.add(this.owner);
   }
 
-  /** Claims rows that are not there, or takes over those that have run out; reads what came of it. */
+  /**
+   * Claims rows that are not there, or stand on a claim that has run out; reads what came of it.
+   * Such a claim is deleted first, with any on another branch, so that nothing of it is inherited.
+   */
   async take(handle: Handle, extra?: Extra): Promise<LedgerRow[]> {
     const { ledger, settings: { leaseMs } } = this.#call;
     this.#isSent = true;
@@ -40,8 +43,15 @@ export class Claim {
     const rows = await readRows(this.#call, handle, extra);
     if (!rows.some((row) => row.expired)) return rows;
     this.#renewedAt = performance.now();
-    await handle.executeQuery(ledger.takeOver(this.#names, this.owner, leaseMs));
+    await handle.executeQuery(ledger.discard(this.#entries));
+    await handle.executeQuery(ledger.claim(this.#entries, this.owner, leaseMs));
     return await readRows(this.#call, handle);
+  }
+
+  /** True if a row is this owner's, or may be and was not seen, as on a replica that lags. */
+  mayHold(rows: readonly LedgerRow[]): boolean {
+    return rows.some(({ owner }) => owner === this.owner) ||
+      this.#names.some((name) => !rows.some((row) => row.name === name));
   }
 
   /** True if every row is this owner's, and in that state. */

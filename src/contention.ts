@@ -60,6 +60,8 @@ export function contentionOf(error: unknown): Contention | undefined {
   if (/TRANSACTION_TIMEOUT|STREAM_EXPIRED|LibSqlTxTimeout/.test([...codes, text].join(' '))) {
     return 'race';
   }
+  // A prepared "select *" of a ledger that another caller has given its new columns meanwhile.
+  if (codes.has('0A000') && /cached plan/.test(text)) return 'busy';
   if (codes.has('55P03') || hasAny(codes, ['SQLITE:5', 'SQLITE:6'])) return 'busy';
   if ([...codes].some((code) => /^SQLITE_(BUSY|LOCKED)/.test(code))) return 'busy';
   if (/database( table| schema)? is (locked|busy)|SQLITE_(BUSY|LOCKED)/.test(text)) return 'busy';
@@ -70,7 +72,7 @@ export function contentionOf(error: unknown): Contention | undefined {
   ) {
     return 'busy';
   }
-  if (hasAny(codes, ['42P06', '42P07', '42710', '42701'])) return 'exists';
+  if (hasAny(codes, ['42P06', '42P07', '42710', '42701', '42723'])) return 'exists';
   if (/duplicate column name/.test(text)) return 'exists';
   return undefined;
 }

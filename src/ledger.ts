@@ -132,21 +132,21 @@ export class Ledger {
     );
   }
 
-  /** Takes over claims that have run out. */
-  takeOver(names: readonly string[], owner: string, leaseMs: number): CompiledQuery {
-    return this.#runOut(
-      this.#builder.updateTable!(this.#marker).set!((eb: Fluent) => ({
-        owner,
-        lease: this.#leaseEnd(eb, leaseMs),
-        since: this.#clock(eb),
-      })),
-      names,
+  /** Deletes claims that have run out: on these versions, or on others with the same origins. */
+  discard(entries: readonly Entry[]): CompiledQuery {
+    const names = entries.map(({ name }) => name);
+    const origins = entries.flatMap(({ previous }) => previous === null ? [] : [previous]);
+    return compile(
+      this.#builder.deleteFrom!(this.#marker)
+        .where!((eb: Fluent) =>
+          eb.or!([
+            eb('name', 'in', names),
+            ...(origins.length > 0 ? [eb('previous', 'in', origins)] : []),
+          ])
+        )
+        .where!('state', '=', 'installing')
+        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
     );
-  }
-
-  /** Deletes claims that have run out, so that a batch can put its own rows there. */
-  discard(names: readonly string[]): CompiledQuery {
-    return this.#runOut(this.#builder.deleteFrom!(this.#marker), names);
   }
 
   /** Renews the owner's claims. */
@@ -261,14 +261,6 @@ export class Ledger {
       query.where!('name', 'in', names)
         .where!('owner', '=', owner)
         .where!('state', '=', 'installing'),
-    );
-  }
-
-  #runOut(query: Fluent, names: readonly string[]): CompiledQuery {
-    return compile(
-      query.where!('name', 'in', names)
-        .where!('state', '=', 'installing')
-        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
     );
   }
 

@@ -14,7 +14,14 @@ import {
   instanceOn,
   type QueryResult,
 } from './kysely.ts';
-import { type Dialect, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
+import {
+  type Dialect,
+  isChange,
+  isRead,
+  refusalInUnit,
+  type Statement,
+  statementsOf,
+} from './sql_text.ts';
 
 /** A statement with its bound parameters. */
 export interface BatchStatement {
@@ -132,11 +139,7 @@ class Recorder {
   #isRead(query: CompiledQuery, statements: readonly Statement[]): boolean {
     const kind = kindOf(query);
     if (kind !== 'RawNode') return kind === 'SelectQueryNode';
-    return statements.every(({ words, sql }) =>
-      /^(select|values|show|explain|table)$/.test(words[0]!) ||
-      (words[0] === 'with' && !words.some(isChange)) ||
-      (words[0] === 'pragma' && !sql.includes('='))
-    );
+    return isRead(statements);
   }
 
   #push(query: CompiledQuery, statements: readonly Statement[]): void {
@@ -201,10 +204,6 @@ class Recorder {
 
 // Statements that answer nothing, so that an empty list of rows is the truth.
 const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex)$/;
-
-function isChange(word: string): boolean {
-  return /^(insert|update|delete|merge|replace)$/.test(word);
-}
 
 function kindOf(query: CompiledQuery): string {
   return (query.query as { kind?: string }).kind ?? 'RawNode';

@@ -161,3 +161,17 @@ export function refusalInUnit(sql: string, dialect: Dialect): string | undefined
   }
   return undefined;
 }
+
+/** Whether a word begins a change of rows. */
+export function isChange(word: string): boolean {
+  return /^(insert|update|delete|merge|replace)$/.test(word);
+}
+
+/** Whether statements do nothing but read. */
+export function isRead(statements: readonly Statement[]): boolean {
+  return statements.every(({ words, sql }) =>
+    /^(select|values|show|explain|table)$/.test(words[0]!) ||
+    (words[0] === 'with' && !words.some(isChange)) ||
+    (words[0] === 'pragma' && !sql.includes('='))
+  );
+}

@@ -270,10 +270,12 @@ test(
           for (const name of await database.tables()) if (name.startsWith('of_')) seen.add(name);
         }
       })();
+      // Woken together, as requests that are sent one by one may each find the last one done.
+      const wakeAt = Date.now() + 100;
       const told = await all(
         Array.from(
           { length: COUNTS.isolates },
-          (_, n) => order(database, n, { tables: 30, mark: `of_${n}` }),
+          (_, n) => order(database, n, { tables: 30, mark: `of_${n}`, wakeAt }),
         ),
       );
       isOver = true;

@@ -19,6 +19,8 @@ export interface Order {
   /** The DDL never comes to its end. */
   readonly isEndless?: boolean;
   readonly assumeFresh?: boolean;
+  /** When to begin, in milliseconds since 1970. At once where absent. */
+  readonly wakeAt?: number;
   /** Instead of a DDL. */
   readonly plan?: SchemaPlanData;
 }

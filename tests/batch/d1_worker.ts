@@ -38,6 +38,8 @@ const remembering = new Map<string, EnsureSchema<Db>>();
 export default {
   async fetch(request: Request, { DB }: { DB: D1 }): Promise<Response> {
     const order = await request.json() as Order;
+    const earlyMs = (order.wakeAt ?? 0) - Date.now();
+    if (earlyMs > 0) await new Promise((resolve) => setTimeout(resolve, earlyMs));
     const { binding, calls } = countingOn(DB);
     calls.length = 0;
     // One Kysely a request, as kysely-d1 asks for.

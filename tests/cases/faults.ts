@@ -98,9 +98,15 @@ class Session implements DatabaseConnection {
   }
 
   async begin(): Promise<void> {
-    await this.#hold((use) =>
-      this.#db.transaction().execute((trx) => trx.getExecutor().provideConnection(use))
-    );
+    try {
+      await this.#hold((use) =>
+        this.#db.transaction().execute((trx) => trx.getExecutor().provideConnection(use))
+      );
+    } catch (error) {
+      // Nothing has begun, so there is nothing that the release of the connection may trip over.
+      this.#reset();
+      throw error;
+    }
   }
 
   /** Commits what was begun, and gives the connection back. */

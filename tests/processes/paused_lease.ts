@@ -25,7 +25,7 @@ interface Pause {
 }
 
 /** How a caller takes an expired claim over, and how it finishes its own. */
-const TAKE_OVER = 'update "migrations" set "owner"';
+const TAKE_OVER = 'delete from "migrations"';
 const FINISH = 'update "migrations" set "state"';
 
 /** Stops owners before a statement, which is then in flight, and while the DDL rests. */
