@@ -14,10 +14,10 @@ import {
   TransactionAbortedError,
 } from './errors.ts';
 import { checkedInstance, type Database, gatedTransaction, type Handle } from './kysely.ts';
-import type { Checksums, LedgerRow } from './ledger.ts';
+import type { LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
-import { beginPolitely, isSchemaMissing } from './postgres.ts';
+import { beginPolitely, createSchema, isSchemaMissing } from './postgres.ts';
 import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
 import { type Work, workFor } from './work.ts';
 
@@ -73,7 +73,7 @@ export class Attempt {
     if (session?.isLocked === false) return [];
     if (isLedgerMissing) {
       if (settings.schema !== undefined && await isSchemaMissing(handle, settings.schema)) {
-        await handle.executeQuery(ledger.createSchema(settings.schema));
+        await handle.executeQuery(createSchema(settings.schema));
       }
       await handle.executeQuery(ledger.create());
     }
@@ -158,11 +158,11 @@ export class Attempt {
   }
 
   async #finish(handle: Database): Promise<LedgerRow[]> {
-    const checksums = await this.#checksums();
-    if (!this.#isTransaction) return await this.#claim.finishPatiently(handle, checksums);
+    const checksum = await this.#checksum();
+    if (!this.#isTransaction) return await this.#claim.finishPatiently(handle, checksum);
     let cause: unknown;
     try {
-      const rows = await this.#claim.finish(handle, checksums);
+      const rows = await this.#claim.finish(handle, checksum);
       if (rows) return rows;
     } catch (error) {
       if (!isAbortedTransaction(error)) throw error;
@@ -179,13 +179,13 @@ export class Attempt {
   }
 
   /** The checksum of a canonical DDL: recorded, or of the statements that were just seen. */
-  async #checksums(): Promise<Checksums> {
-    const { settings: { version }, dialect, checksum } = this.#call;
-    if (checksum !== undefined) return { [version]: checksum };
+  async #checksum(): Promise<string | null> {
+    const { dialect, checksum } = this.#call;
+    if (checksum !== undefined) return checksum;
     // Only what a recorder would record: not reads, and nothing where the steps were run instead.
-    if (this.#work.from !== undefined || !this.#isTransaction) return {};
+    if (this.#work.from !== undefined || !this.#isTransaction) return null;
     const changes = this.#statements.filter(({ sql }) => !isRead(statementsOf(sql, dialect)));
-    return { [version]: await checksumOf(changes, dialect) };
+    return await checksumOf(changes, dialect);
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */

@@ -7,9 +7,9 @@
 import { type Call, readRows } from './call.ts';
 import { contentionOf, isMissingColumn, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
-import type { Checksums, LedgerRow } from './ledger.ts';
+import type { LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
-import { batchEpilogue, batchPrologue, isSchemaMissing } from './postgres.ts';
+import { batchEpilogue, batchPrologue, createSchema, isSchemaMissing } from './postgres.ts';
 import { type BatchStatement, record } from './recorder.ts';
 import type { Work } from './work.ts';
 
@@ -36,8 +36,8 @@ export class BatchAttempt {
   async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
     const ddl = await this.#record();
     const { patience } = this.#call;
-    const checksums = await this.#checksums(ddl);
-    const before = await patience.race(this.#before(isLedgerMissing, seen, checksums));
+    const checksum = await this.#checksum(ddl);
+    const before = await patience.race(this.#before(isLedgerMissing, seen, checksum));
     const after = this.#call.dialect === 'postgres'
       ? batchEpilogue(this.#call.settings.schema)
       : [];
@@ -63,11 +63,10 @@ export class BatchAttempt {
     }
   }
 
-  async #checksums(ddl: readonly BatchStatement[]): Promise<Checksums> {
-    const { settings: { version }, dialect, checksum } = this.#call;
-    const isFresh = this.#work.from === undefined;
-    const known = checksum ?? (isFresh ? await checksumOf(ddl, dialect) : undefined);
-    return known === undefined ? {} : { [version]: known };
+  async #checksum(ddl: readonly BatchStatement[]): Promise<string | null> {
+    const { dialect, checksum } = this.#call;
+    if (checksum !== undefined) return checksum;
+    return this.#work.from === undefined ? await checksumOf(ddl, dialect) : null;
   }
 
   #checkLimits({ sql, parameters }: BatchStatement): void {
@@ -85,20 +84,20 @@ export class BatchAttempt {
   async #before(
     isLedgerMissing: boolean,
     seen: readonly LedgerRow[],
-    checksums: Checksums,
+    checksum: string | null,
   ): Promise<BatchStatement[]> {
     const { ledger, handle, dialect, settings: { schema, assumeFresh } } = this.#call;
     const { entries } = this.#work;
     const unit: BatchStatement[] = dialect === 'postgres' ? batchPrologue() : [];
     if (isLedgerMissing && schema !== undefined) {
       if (assumeFresh || await isSchemaMissing(handle, schema)) {
-        unit.push(ledger.createSchema(schema));
+        unit.push(createSchema(schema));
       }
     }
     if (isLedgerMissing) unit.push(ledger.create());
     if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
-    unit.push(ledger.install(entries, this.owner, checksums));
+    unit.push(ledger.install(entries, this.owner, checksum));
     return unit;
   }
 

@@ -8,7 +8,7 @@ import type { Settings } from './config.ts';
 import type { SchemaErrorDetails } from './errors.ts';
 import type { Placed } from './database.ts';
 import type { Handle } from './kysely.ts';
-import { type Extra, type LedgerRow, rowsOf } from './ledger.ts';
+import { type LedgerRow, rowsOf } from './ledger.ts';
 import type { Patience } from './wait.ts';
 
 /** What every try of one call shares. */
@@ -34,14 +34,12 @@ export interface Call extends Placed {
 export async function readRows(
   call: Call,
   handle: Handle = call.handle,
-  extra?: Extra,
+  furtherColumns?: string,
 ): Promise<LedgerRow[]> {
   const { version, upgrades, onNewer } = call.settings;
   const isWhole = upgrades.length > 0 || onNewer !== 'ignore';
-  const query = call.ledger.probe(isWhole ? undefined : version, extra);
-  const rows = rowsOf((await handle.executeQuery(query)).rows);
-  // Compared again: in a table without such a column SQLite takes "name" for a string literal.
-  return isWhole ? rows : rows.filter((row) => row.name === version);
+  const query = call.ledger.probe(isWhole ? undefined : version, furtherColumns);
+  return rowsOf((await handle.executeQuery(query)).rows);
 }
 
 /** The row of the version that is to be installed. */

@@ -8,7 +8,7 @@ import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
 import type { Handle } from './kysely.ts';
-import type { Checksums, Entry, Extra, LedgerRow } from './ledger.ts';
+import type { Entry, LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { Backoff, sleep } from './wait.ts';
 
@@ -35,12 +35,12 @@ export class Claim {
    * Claims rows that are not there, or stand on a claim that has run out; reads what came of it.
    * Such a claim is deleted first, with any on another branch, so that nothing of it is inherited.
    */
-  async take(handle: Handle, extra?: Extra): Promise<LedgerRow[]> {
+  async take(handle: Handle, furtherColumns?: string): Promise<LedgerRow[]> {
     const { ledger, settings: { leaseMs } } = this.#call;
     this.#isSent = true;
     this.#renewedAt = performance.now();
     await handle.executeQuery(ledger.claim(this.#entries, this.owner, leaseMs));
-    const rows = await readRows(this.#call, handle, extra);
+    const rows = await readRows(this.#call, handle, furtherColumns);
     if (!rows.some((row) => row.expired)) return rows;
     this.#renewedAt = performance.now();
     await handle.executeQuery(ledger.discard(this.#entries));
@@ -117,9 +117,9 @@ export class Claim {
    *
    * @throws {LeaseLostError} They are another owner's now.
    */
-  async finish(handle: Handle, checksums: Checksums): Promise<LedgerRow[] | undefined> {
+  async finish(handle: Handle, checksum: string | null): Promise<LedgerRow[] | undefined> {
     const { ledger } = this.#call;
-    await handle.executeQuery(ledger.finish(this.#names, this.owner, checksums));
+    await handle.executeQuery(ledger.finish(this.#names, this.owner, checksum));
     const rows = await readRows(this.#call, handle);
     if (this.holds(rows, 'installed')) return rows;
     const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
@@ -131,12 +131,12 @@ export class Claim {
    * As {@linkcode finish}, for a lease. The DDL's effects are there already, so a busy database or a
    * lost answer leads to another look until the lease has run out, never to another run of the DDL.
    */
-  async finishPatiently(handle: Handle, checksums: Checksums): Promise<LedgerRow[]> {
+  async finishPatiently(handle: Handle, checksum: string | null): Promise<LedgerRow[]> {
     const backoff = new Backoff();
     const startedAt = performance.now();
     for (;;) {
       try {
-        const rows = await this.finish(handle, checksums);
+        const rows = await this.finish(handle, checksum);
         if (rows) return rows;
         throw this.#lost('is gone from the ledger');
       } catch (error) {

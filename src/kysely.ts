@@ -103,6 +103,13 @@ export function compile(builder: Fluent): CompiledQuery {
   return builder.compile!() as unknown as CompiledQuery;
 }
 
+/** A statement as text, in the shape that every version of Kysely executes. */
+export function plain(sql: string, parameters: readonly unknown[] = []): CompiledQuery {
+  const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] };
+  const queryId = { queryId: crypto.randomUUID() };
+  return { sql, parameters, query, queryId } as CompiledQuery;
+}
+
 /** The table that a compiled `select` reads, as the caller's plugins left its name. */
 export function tableOf(select: CompiledQuery): { schema?: string; name: string } {
   const { from } = select.query as {

@@ -1,21 +1,16 @@
 /**
  * The ledger: one row a version, and every statement that the protocol sends about it.
  *
- * Statements are built with the caller's own instance and plugins, so the ledger lies where the
- * caller's tables lie. Each guard is one statement: nothing can happen between check and act.
+ * The table's name is taken from what the caller's own instance and plugins make of it, so the
+ * ledger lies where the caller's tables lie. Each guard is one statement: nothing can happen
+ * between check and act.
  *
  * @module
  */
 
-import {
-  builderOf,
-  compile,
-  type CompiledQuery,
-  type Database,
-  type Fluent,
-  tableOf,
-} from './kysely.ts';
+import { builderOf, compile, type CompiledQuery, type Database, plain, tableOf } from './kysely.ts';
 import type { Dialect } from './sql_text.ts';
+import { quoted } from './values.ts';
 
 /** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
 export interface LedgerRow {
@@ -38,8 +33,12 @@ export interface LedgerRow {
   readonly isUnfamiliar?: boolean;
 }
 
-/** The checksum of a version's DDL, if it is known. */
-export type Checksums = Readonly<Record<string, string>>;
+/** A row to claim. */
+export interface Entry {
+  readonly name: string;
+  /** The version that a step led from; null for one that stands alone. */
+  readonly previous: string | null;
+}
 
 /** A column beside `name`: added to a ledger of release 1.0.0, which does not have it. */
 const COLUMNS = [
@@ -51,60 +50,56 @@ const COLUMNS = [
   ['checksum', 'text'],
 ] as const;
 
-/** A row to claim. */
-export interface Entry {
-  readonly name: string;
-  /** The version that a step led from; null for one that stands alone. */
-  readonly previous: string | null;
+/**
+ * The database's clock in milliseconds since 1970, read anew by every statement. In SQLite
+ * `julianday` is used since `unixepoch('subsec')` is null before 3.42.
+ */
+const CLOCK: Readonly<Record<Dialect, string>> = {
+  sqlite: `round((julianday('now') - 2440587.5) * 86400000)`,
+  postgres: `round(date_part('epoch', clock_timestamp()) * 1000)`,
+};
+
+/** Text in a statement; whatever else is put into one becomes a bound parameter. */
+interface Raw {
+  readonly raw: string;
 }
 
-/** Further columns for a probe to select. */
-export type Extra = (eb: Fluent) => Fluent[];
+const INSTALLING = raw(`'installing'`);
+const INSTALLED = raw(`'installed'`);
 
 /** Builds the statements about one ledger table. */
 export class Ledger {
-  readonly #db: Database;
-  readonly #marker: string;
-  readonly #dialect: Dialect;
   /** The table as the caller's plugins left its name. */
   readonly table: { readonly schema?: string; readonly name: string };
+  readonly #dialect: Dialect;
+  readonly #table: Raw;
+  readonly #clock: Raw;
 
   /** `db` is the caller's instance, with its schema in place. */
   constructor(db: Database, marker: string, dialect: Dialect) {
-    this.#db = db;
-    this.#marker = marker;
+    this.table = tableOf(compile(builderOf(db).selectFrom!(marker).selectAll!()));
+    const { schema, name } = this.table;
     this.#dialect = dialect;
-    this.table = tableOf(this.probe());
+    this.#table = raw([...(schema ? [schema] : []), name].map(quote).join('.'));
+    this.#clock = raw(CLOCK[dialect]);
   }
 
   /** Reads the row of a version, or the whole ledger, with the database's clock beside it. */
-  probe(name?: string, extra: Extra = () => []): CompiledQuery {
-    const all = this.#builder.selectFrom!(this.#marker)
-      .selectAll!()
-      .select!((eb: Fluent) => [this.#clock(eb).as!('clock'), ...extra(eb)]);
-    return compile(name === undefined ? all : all.where!('name', '=', name));
-  }
-
-  /** Creates a schema of Postgres if it is missing. */
-  createSchema(schema: string): CompiledQuery {
-    const plain = builderOf(this.#db.withoutPlugins());
-    return compile(plain.schema!.createSchema!(schema).ifNotExists!());
+  probe(version?: string, furtherColumns = ''): CompiledQuery {
+    const columns = raw(`*, ${this.#clock.raw} as clock${furtherColumns}`);
+    return version === undefined
+      ? this.#sql`select ${columns} from ${this.#table}`
+      : this.#sql`select ${columns} from ${this.#table} where name = ${version}`;
   }
 
   /** Creates the table if it is missing. */
   create(): CompiledQuery {
-    let table = this.#builder.schema!.createTable!(this.#marker)
-      .ifNotExists!()
-      .addColumn!('name', 'text', (column: Fluent) => column.notNull!().primaryKey!());
-    for (const [column, type] of COLUMNS) {
-      // Unique, so that two builds cannot lead one version to two different next ones.
-      table = table.addColumn!(
-        column,
-        type,
-        (built: Fluent) => column === 'previous' ? built.unique!() : built,
-      );
-    }
-    return compile(table);
+    // Unique, so that two builds cannot lead one version to two different next ones.
+    const columns = COLUMNS.map(([column, type]) =>
+      `${column} ${type}${column === 'previous' ? ' unique' : ''}`
+    );
+    const all = raw(['name text not null primary key', ...columns].join(', '));
+    return this.#sql`create table if not exists ${this.#table} (${all})`;
   }
 
   /**
@@ -112,174 +107,113 @@ export class Ledger {
    * error, which on Postgres would abort the transaction and fill the server's log.
    */
   claim(entries: readonly Entry[], owner: string, leaseMs: number): CompiledQuery {
-    return compile(
-      this.#insert(entries, (eb) => ({
-        state: 'installing',
-        owner,
-        lease: this.#leaseEnd(eb, leaseMs),
-      })).onConflict!((conflict: Fluent) => conflict.doNothing!()),
-    );
+    const claimed = [raw(quoted(owner)), INSTALLING, this.#clock, this.#leaseEnd(leaseMs)];
+    const rows = entries.map(({ name, previous }) => [name, previous, ...claimed]);
+    return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, lease)
+      values ${rows} on conflict do nothing`;
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
-  install(entries: readonly Entry[], owner: string, checksums: Checksums): CompiledQuery {
-    return compile(
-      this.#insert(entries, (_, { name }) => ({
-        state: 'installed',
-        owner,
-        checksum: checksums[name] ?? null,
-      })),
-    );
+  install(entries: readonly Entry[], owner: string, checksum: string | null): CompiledQuery {
+    const installed = [raw(quoted(owner)), INSTALLED, this.#clock];
+    const last = entries.at(-1);
+    const rows = entries.map((entry) => {
+      const { name, previous } = entry;
+      return [name, previous, ...installed, entry === last ? checksum : raw('null')];
+    });
+    return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, checksum)
+      values ${rows}`;
   }
 
   /** Deletes claims that have run out: on these versions, or on others with the same origins. */
   discard(entries: readonly Entry[]): CompiledQuery {
     const names = entries.map(({ name }) => name);
-    const origins = entries.flatMap(({ previous }) => previous === null ? [] : [previous]);
-    return compile(
-      this.#builder.deleteFrom!(this.#marker)
-        .where!((eb: Fluent) =>
-          eb.or!([
-            eb('name', 'in', names),
-            ...(origins.length > 0 ? [eb('previous', 'in', origins)] : []),
-          ])
-        )
-        .where!('state', '=', 'installing')
-        .where!((eb: Fluent) => eb('lease', '<', this.#clock(eb))),
-    );
+    const origins = entries.map(({ previous }) => previous);
+    return this.#sql`delete from ${this.#table}
+      where (name in ${names} or previous in ${origins})
+      and state = ${INSTALLING} and lease < ${this.#clock}`;
   }
 
   /** Renews the owner's claims. */
   renew(names: readonly string[], owner: string, leaseMs: number): CompiledQuery {
-    return this.#owned(
-      this.#builder.updateTable!(this.#marker)
-        .set!((eb: Fluent) => ({ lease: this.#leaseEnd(eb, leaseMs) })),
-      names,
-      owner,
-    );
+    return this.#sql`update ${this.#table} set lease = ${this.#leaseEnd(leaseMs)}
+      where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
   }
 
-  /** Turns the owner's claims into installed rows. */
-  finish(names: readonly string[], owner: string, checksums: Checksums): CompiledQuery {
-    const [[name, checksum] = ['', null]] = Object.entries(checksums);
-    return this.#owned(
-      this.#builder.updateTable!(this.#marker).set!((eb: Fluent) => ({
-        state: 'installed',
-        lease: null,
-        since: this.#clock(eb),
-        checksum: eb.case!().when!('name', '=', name).then!(checksum).end!(),
-      })),
-      names,
-      owner,
-    );
+  /** Turns the owner's claims into installed rows; the checksum is that of the last one. */
+  finish(names: readonly string[], owner: string, checksum: string | null): CompiledQuery {
+    return this.#sql`update ${this.#table} set state = ${INSTALLED}, lease = null,
+      since = ${this.#clock}, checksum = case when name = ${names.at(-1)} then ${checksum} end
+      where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
   }
 
   /** Gives the owner's claims back. */
   release(names: readonly string[], owner: string): CompiledQuery {
-    return this.#owned(this.#builder.deleteFrom!(this.#marker), names, owner);
+    return this.#sql`delete from ${this.#table}
+      where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
   }
 
   /** Lists the table's columns as rows of `column` and `key`, true for the primary key's. */
   columns(): CompiledQuery {
-    const { schema, name } = this.table;
-    const plain = builderOf(this.#db.withoutPlugins());
     if (this.#dialect === 'sqlite') {
-      return compile(
-        plain.selectFrom!((eb: Fluent) =>
-          eb.fn!(
-            'pragma_table_info',
-            [name, ...(schema ? [schema] : [])].map((part) => eb.val!(part)),
-          )
-            .as!('info')
-        ).select!(['name as column', 'pk as key']),
-      );
+      const { schema, name } = this.table;
+      const path = [name, ...(schema ? [schema] : [])];
+      return this.#sql`select name as "column", pk as "key" from pragma_table_info${path}`;
     }
-    return compile(
-      plain.selectFrom!('pg_catalog.pg_attribute as a')
-        .leftJoin!(
-          'pg_catalog.pg_index as i',
-          (join: Fluent) =>
-            join.onRef!('i.indrelid', '=', 'a.attrelid')
-              .on!('i.indisprimary', '=', true)
-              .on!((eb: Fluent) => eb('a.attnum', '=', eb.fn!('any', ['i.indkey']))),
-        )
-        .select!(['a.attname as column', 'i.indisprimary as key'])
-        .where!((eb: Fluent) =>
-          eb('a.attrelid', '=', eb.fn!('to_regclass', [eb.val!(this.#quoted)]))
-        )
-        .where!('a.attnum', '>', 0)
-        .where!('a.attisdropped', '=', false),
-    );
+    return this.#sql`select a.attname as "column", i.indisprimary as "key"
+      from pg_catalog.pg_attribute a left join pg_catalog.pg_index i
+      on i.indrelid = a.attrelid and i.indisprimary and a.attnum = any(i.indkey)
+      where a.attrelid = to_regclass(${this.#table.raw})
+      and a.attnum > 0 and not a.attisdropped`;
   }
 
   /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each. */
   addColumns(present: readonly string[]): CompiledQuery[] {
-    const { schema } = this.#builder;
     const added = COLUMNS.filter(([column]) => !present.includes(column)).map(([column, type]) =>
-      compile(schema!.alterTable!(this.#marker).addColumn!(column, type))
+      this.#sql`alter table ${this.#table} add column ${raw(`${column} ${type}`)}`
     );
     // SQLite cannot add a unique column; Postgres cuts a longer name, to that of the table itself.
-    const index = `${this.#marker.slice(0, 50)}_previous_key`;
+    const index = raw(quote(`${this.table.name.slice(0, 50)}_previous_key`));
     return [
       ...added,
-      compile(
-        schema!.createIndex!(index).ifNotExists!().unique!().on!(this.#marker).column!('previous'),
-      ),
+      this.#sql`create unique index if not exists ${index} on ${this.#table} (previous)`,
     ];
   }
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */
   exists(): CompiledQuery {
-    const plain = builderOf(this.#db.withoutPlugins());
-    return compile(
-      plain.selectNoFrom!((eb: Fluent) =>
-        eb.fn!('to_regclass', [eb.val!(this.#quoted)]).as!('found')
-      ),
+    return this.#sql`select to_regclass(${this.#table.raw}) as found`;
+  }
+
+  #leaseEnd(leaseMs: number): Raw {
+    return raw(`${this.#clock.raw} + ${leaseMs}`);
+  }
+
+  /** A statement: a list becomes one in parentheses, a list of lists several of them. */
+  #sql(texts: TemplateStringsArray, ...values: readonly unknown[]): CompiledQuery {
+    const parameters: unknown[] = [];
+    const write = (value: unknown): string => {
+      if (Array.isArray(value)) {
+        const list = value.map(write).join(', ');
+        return Array.isArray(value[0]) ? list : `(${list})`;
+      }
+      if (isRaw(value)) return value.raw;
+      parameters.push(value);
+      return this.#dialect === 'postgres' ? `$${parameters.length}` : '?';
+    };
+    const pieces = texts.map((text, at) =>
+      text.replace(/\n\s+/g, ' ') + (at < values.length ? write(values[at]) : '')
     );
+    return plain(pieces.join(''), parameters);
   }
+}
 
-  get #quoted(): string {
-    const { schema, name } = this.table;
-    return [...(schema ? [schema] : []), name].map(quote).join('.');
-  }
+function raw(text: string): Raw {
+  return { raw: text };
+}
 
-  get #builder(): Fluent {
-    return builderOf(this.#db);
-  }
-
-  #insert(
-    entries: readonly Entry[],
-    more: (eb: Fluent, entry: Entry) => Record<string, unknown>,
-  ): Fluent {
-    return this.#builder.insertInto!(this.#marker).values!((eb: Fluent) =>
-      entries.map((entry) => ({ ...entry, since: this.#clock(eb), ...more(eb, entry) }))
-    );
-  }
-
-  #owned(query: Fluent, names: readonly string[], owner: string): CompiledQuery {
-    return compile(
-      query.where!('name', 'in', names)
-        .where!('owner', '=', owner)
-        .where!('state', '=', 'installing'),
-    );
-  }
-
-  /**
-   * The database's clock in milliseconds since 1970, read anew by every statement. In SQLite
-   * `julianday` is used since `unixepoch('subsec')` is null before 3.42.
-   */
-  #clock(eb: Fluent): Fluent {
-    if (this.#dialect === 'postgres') {
-      const seconds = eb.fn!('date_part', [eb.val!('epoch'), eb.fn!('clock_timestamp', [])]);
-      return eb(seconds, '*', eb.val!(1_000));
-    }
-    const days = eb(eb.fn!('julianday', [eb.val!('now')]), '-', eb.val!(2_440_587.5));
-    return eb.fn!('round', [eb(eb.parens!(days), '*', eb.val!(86_400_000))]);
-  }
-
-  #leaseEnd(eb: Fluent, leaseMs: number): Fluent {
-    return eb(this.#clock(eb), '+', eb.val!(leaseMs));
-  }
+function isRaw(value: unknown): value is Raw {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Reads what {@linkcode Ledger.probe} answered. */

@@ -7,10 +7,10 @@
 
 import { problem } from './config.ts';
 import { databaseOf, dialectOf } from './database.ts';
-import type { Database, KyselyLike } from './kysely.ts';
+import { type Database, type KyselyLike, plain } from './kysely.ts';
 import { quote } from './ledger.ts';
 import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
-import { type BatchStatement, plain, record } from './recorder.ts';
+import { type BatchStatement, record } from './recorder.ts';
 import { type Dialect, statementsOf, tokens } from './sql_text.ts';
 import { encode, literal } from './values.ts';
 

@@ -5,9 +5,9 @@
  */
 
 import type { Call } from './call.ts';
-import { builderOf, compile, type Database, type Fluent, type Handle } from './kysely.ts';
-import { type Extra, quote } from './ledger.ts';
-import { type BatchStatement, plain } from './recorder.ts';
+import { type CompiledQuery, type Database, type Handle, plain } from './kysely.ts';
+import { quote } from './ledger.ts';
+import type { BatchStatement } from './recorder.ts';
 import { quoted } from './values.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
@@ -17,8 +17,11 @@ const LOCK_TIMEOUT_MS = 200;
 export interface Session {
   /** False if another caller is installing: end the transaction, and wait outside. */
   readonly isLocked: boolean;
-  /** Takes our `lock_timeout` back, so that the caller's DDL runs under the caller's own. */
-  readonly restore: Extra;
+  /**
+   * A column for a `select` of ours that takes our `lock_timeout` back, so that the caller's DDL
+   * runs under the caller's own.
+   */
+  readonly restore: string;
 }
 
 /**
@@ -29,36 +32,27 @@ export interface Session {
  */
 export async function beginPolitely(call: Call, trx: Database): Promise<Session> {
   const { schema, leaseMs } = call.settings;
-  const query = builderOf(trx.withoutPlugins()).selectNoFrom!((eb: Fluent) => {
-    const value = (x: unknown) => eb.val!(x);
-    const set = (name: string, to: unknown) => eb.fn!('set_config', [value(name), to, value(true)]);
-    const columns = [
-      eb.fn!('current_setting', [value('lock_timeout')]).as!('timeout'),
-      set('lock_timeout', value(String(LOCK_TIMEOUT_MS))).as!('ours'),
-      // So that a client that vanished without a word does not hold the claim for hours.
-      set('idle_in_transaction_session_timeout', value(String(Math.ceil(leaseMs)))).as!('idle'),
-    ];
-    if (schema !== undefined) {
-      const path = eb.fn!('current_setting', [value('search_path')]);
-      const ahead = eb(value(`${quote(schema)}, `), '||', path);
-      columns.push(set('search_path', ahead).as!('path'));
-    }
-    if (call.useAdvisoryLock) {
-      const key = lockKey(call.ledger.table);
-      columns.push(eb.fn!('pg_try_advisory_xact_lock', key.map(value)).as!('locked'));
-    }
-    return columns;
-  });
-  const { rows } = await trx.executeQuery(compile(query));
-  const timeout = rows[0]?.timeout;
+  const columns = [
+    `current_setting('lock_timeout') as timeout`,
+    `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
+    // So that a client that vanished without a word does not hold the claim for hours.
+    `set_config('idle_in_transaction_session_timeout', '${Math.ceil(leaseMs)}', true) as idle`,
+  ];
+  if (schema !== undefined) columns.push(`${ahead(schema)} as path`);
+  if (call.useAdvisoryLock) {
+    columns.push(`pg_try_advisory_xact_lock(${lockKey(call.ledger.table)}) as locked`);
+  }
+  const { rows } = await trx.withoutPlugins().executeQuery(plain(`select ${columns.join(', ')}`));
+  const timeout = quoted(String(rows[0]?.timeout));
   return {
     isLocked: rows[0]?.locked !== false,
-    restore: (eb) => [
-      eb.fn!('set_config', [eb.val!('lock_timeout'), eb.val!(timeout), eb.val!(true)]).as!(
-        'restored',
-      ),
-    ],
+    restore: `, set_config('lock_timeout', ${timeout}, true) as restored`,
   };
+}
+
+/** Creates a schema if it is missing. */
+export function createSchema(schema: string): CompiledQuery {
+  return plain(`create schema if not exists ${quote(schema)}`);
 }
 
 /** Looks whether a schema is missing: "if not exists" needs the right to create one even so. */
@@ -80,15 +74,20 @@ export function batchPrologue(): BatchStatement[] {
 export function batchEpilogue(schema: string | undefined): BatchStatement[] {
   const restored = { sql: 'set local lock_timeout to default', parameters: [] };
   if (schema === undefined) return [restored];
-  const ahead = `${quoted(`${quote(schema)}, `)} || current_setting('search_path')`;
-  return [restored, { sql: `select set_config('search_path', ${ahead}, true)`, parameters: [] }];
+  return [restored, { sql: `select ${ahead(schema)}`, parameters: [] }];
+}
+
+/** Puts a schema ahead of the search path, until the transaction ends. */
+function ahead(schema: string): string {
+  const path = `${quoted(`${quote(schema)}, `)} || current_setting('search_path')`;
+  return `set_config('search_path', ${path}, true)`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */
-function lockKey(table: { schema?: string; name: string }): [number, number] {
+function lockKey(table: { schema?: string; name: string }): string {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(`${table.schema ?? ''}.${table.name}`)) {
     hash = Math.imul(hash ^ byte, 0x01000193);
   }
-  return [0x64626d67, hash | 0];
+  return `${0x64626d67}, ${hash | 0}`;
 }

@@ -12,6 +12,7 @@ import {
   type Database,
   type Handle,
   instanceOn,
+  plain,
   type QueryResult,
 } from './kysely.ts';
 import {
@@ -218,11 +219,4 @@ export async function replay(
     const query = plain(sql, parameters);
     await handle.executeQuery({ ...query, query: { ...query.query as object, isPlanned: true } });
   }
-}
-
-/** A statement as text, in the shape that every version of Kysely executes. */
-export function plain(sql: string, parameters: readonly unknown[] = []): CompiledQuery {
-  const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] };
-  const queryId = { queryId: crypto.randomUUID() };
-  return { sql, parameters, query, queryId } as CompiledQuery;
 }

@@ -15,9 +15,9 @@ import {
   type Database,
   type Fluent,
   type KyselyLike,
+  plain,
 } from './kysely.ts';
 import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
-import { plain } from './recorder.ts';
 
 /** A fresh and empty database. */
 export interface FreshDatabase<K extends KyselyLike = KyselyLike> {

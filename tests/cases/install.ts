@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { type KyselyPlugin, sql } from 'kysely';
+import { sql } from 'kysely';
 
 import {
   assertUsable,
@@ -149,11 +149,13 @@ export const cases: readonly Case[] = [
     name: 'leases are reckoned by the clock of the database, never by the caller’s',
     each: true,
     async run(t) {
-      const bound: unknown[] = [];
-      const db = t.connect().withPlugin(valuesSeen(bound));
+      const sent: unknown[] = [];
+      const db = t.connect({
+        onStatement: (sql, parameters = []) => sent.push(...sql.match(/\d+/g) ?? [], ...parameters),
+      });
       await bootstrap(t, db);
-      assert.ok(bound.includes(VERSION), 'the plugin sees what is bound');
-      const times = bound.filter((value) =>
+      assert.ok(sent.includes(VERSION), 'what is bound is seen');
+      const times = sent.filter((value) =>
         value instanceof Date || (Math.abs(Number(value) - Date.now()) < 1e9)
       );
       assert.deepEqual(times, []);
@@ -190,22 +192,3 @@ export const cases: readonly Case[] = [
     },
   },
 ];
-
-/** Collects every value in the nodes that pass. */
-function valuesSeen(values: unknown[]): KyselyPlugin {
-  const look = (part: unknown): void => {
-    if (Array.isArray(part)) return part.forEach(look);
-    if (typeof part !== 'object' || part === null || part instanceof Date) return;
-    const { kind, value, values: list } = part as Record<string, unknown>;
-    if (kind === 'ValueNode') values.push(value);
-    if (kind === 'PrimitiveValueListNode') values.push(...list as unknown[]);
-    Object.values(part).forEach(look);
-  };
-  return {
-    transformQuery({ node }) {
-      look(node);
-      return node;
-    },
-    transformResult: ({ result }) => Promise.resolve(result),
-  };
-}

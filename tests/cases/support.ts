@@ -27,8 +27,8 @@ export type CaseDdl = (db: Db) => unknown;
 export interface ConnectOptions {
   /** The size of the pool, where there is one. */
   connections?: number;
-  /** Sees the text of every statement before it is sent. */
-  onStatement?: (sql: string) => void;
+  /** Sees every statement before it is sent, and what is bound to it. */
+  onStatement?: (sql: string, parameters?: readonly unknown[]) => void;
 }
 
 /** The part of an engine's empty database that the cases use. */

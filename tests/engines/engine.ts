@@ -86,7 +86,7 @@ export interface ConnectOptions extends Observer {
 /** Sees the statements of one instance, and may hold them up or make them fail. */
 export interface Observer {
   /** Before a statement is sent. If it throws, the statement is not sent. */
-  onStatement?: (sql: string) => unknown;
+  onStatement?: (sql: string, parameters?: readonly unknown[]) => unknown;
   /** After a statement has worked. If it throws, the answer is lost but the effect is not. */
   onAnswer?: (sql: string) => unknown;
 }

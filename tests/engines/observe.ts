@@ -35,8 +35,12 @@ const controls: Readonly<Record<string, string>> = {
 
 function watch(driver: Driver, observer: Observer, silentControl: boolean): Driver {
   const watched = new WeakSet<DatabaseConnection>();
-  const around = async <T>(sql: string, send: () => Promise<T>): Promise<T> => {
-    await observer.onStatement?.(sql);
+  const around = async <T>(
+    sql: string,
+    send: () => Promise<T>,
+    parameters?: readonly unknown[],
+  ): Promise<T> => {
+    await observer.onStatement?.(sql, parameters);
     const result = await send();
     await observer.onAnswer?.(sql);
     return result;
@@ -58,7 +62,7 @@ function watch(driver: Driver, observer: Observer, silentControl: boolean): Driv
           watched.add(connection);
           const execute = connection.executeQuery.bind(connection);
           connection.executeQuery = (query, ...rest) =>
-            around(query.sql, () => execute(query, ...rest));
+            around(query.sql, () => execute(query, ...rest), query.parameters);
         }
         return connection;
       };

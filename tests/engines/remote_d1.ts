@@ -46,7 +46,7 @@ export class RemoteD1 {
 
   async #send<T>(call: WireRequest['call'], statements: WireStatement[]): Promise<T> {
     const sql = statements.map((statement) => statement.sql).join(';\n');
-    await this.#observer.onStatement?.(sql);
+    await this.#observer.onStatement?.(sql, statements.flatMap((each) => each.parameters));
     const result = await this.#call<T>({ database: this.#database, call, statements });
     await this.#observer.onAnswer?.(sql);
     return result;

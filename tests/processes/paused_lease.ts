@@ -26,7 +26,7 @@ interface Pause {
 
 /** How a caller takes an expired claim over, and how it finishes its own. */
 const TAKE_OVER = 'delete from "migrations"';
-const FINISH = 'update "migrations" set "state"';
+const FINISH = 'update "migrations" set state';
 
 /** Stops owners before a statement, which is then in flight, and while the DDL rests. */
 export async function pauseLeaseOwners(): Promise<void> {
