@@ -96,7 +96,7 @@ for (const wired of WIRED) {
     () =>
       onWire(wired, async ({ caller, database }) => {
         const { db, batch, proxy } = await caller();
-        proxy.cutAnswerTo(wired.commit);
+        void proxy.inflictAt(wired.commit, 'lose answer');
         const config = { version: VERSION, ddl: schemaOf(30) };
         const cut = await within(20_000, bootstrapSchema(db, { ...config, batch }));
         assert.equal(proxy.cuts, 1);
@@ -126,7 +126,9 @@ for (const wired of WIRED) {
     () =>
       onWire(wired, async ({ caller, database }) => {
         const callers = await Promise.all(Array.from({ length: 4 }, caller));
-        for (const { proxy } of callers.slice(0, 3)) proxy.cutAnswerTo(wired.commit);
+        for (const { proxy } of callers.slice(0, 3)) {
+          void proxy.inflictAt(wired.commit, 'lose answer');
+        }
         const results = await all(
           callers.map(({ db, batch }, n) =>
             bootstrapSchema(db, { version: VERSION, ddl: markedSchema(3, `of_${n}`), batch })

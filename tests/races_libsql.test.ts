@@ -9,7 +9,6 @@ import { after, test } from 'node:test';
 import { onSqld } from './batch/subjects.ts';
 import { libsqlFile, libsqlHttp } from './engines/libsql.ts';
 import { isFull } from './processes/counts.ts';
-import { killCallers } from './races/caller_process.ts';
 import {
   cutWinner,
   hangInTransaction,
@@ -20,6 +19,7 @@ import {
   stampedeOnServer,
 } from './races/libsql_cases.ts';
 import { findInstalled, raceStale, SESSIONS } from './races/stale.ts';
+import { killChildren } from './support/child.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
 const options = { timeout: 900_000 };
@@ -32,7 +32,7 @@ if (!hasServer) console.log(`skipped: libsql-http: ${libsqlHttp.missing}`);
 const names = (Object.keys(LIBSQL) as (keyof typeof LIBSQL)[])
   .filter((name) => hasServer || name === 'libsql-file');
 
-after(killCallers);
+after(killChildren);
 
 for (const strategy of STRATEGIES) {
   if (hasServer) {

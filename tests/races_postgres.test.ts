@@ -9,7 +9,6 @@ import { after, test } from 'node:test';
 import { onPostgres } from './batch/subjects.ts';
 import { pglite } from './engines/pglite.ts';
 import { pg, postgresJs } from './engines/postgres.ts';
-import { killCallers } from './races/caller_process.ts';
 import { poolerCases } from './races/pooler_cases.ts';
 import {
   ENDINGS,
@@ -34,12 +33,13 @@ import {
   vanishInside,
 } from './races/postgres_vanish.ts';
 import { findInstalled, raceStale, SESSIONS } from './races/stale.ts';
+import { killChildren } from './support/child.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
 const options = { timeout: 900_000 };
 const STRATEGIES = ['transaction', 'batch', 'lease'] as const;
 
-after(killCallers);
+after(killChildren);
 
 for (const strategy of STRATEGIES) {
   test(`a stampede installs once [postgres, ${strategy}]`, options, () => stampede(pg, strategy));

@@ -12,12 +12,12 @@ import { killAtAnyTime, killBetweenStatements } from './processes/killed_transac
 import { pauseLeaseOwners } from './processes/paused_lease.ts';
 import { findReadOnly, installAmongReaders } from './processes/readers.ts';
 import { stampede, stampedeOfClaimThenDdl } from './processes/stampede.ts';
-import { killWorkers } from './processes/worker_process.ts';
+import { killChildren } from './support/child.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
 const options = { timeout: 900_000 };
 
-after(killWorkers);
+after(killChildren);
 
 for (const journal of ['wal', 'delete'] as const) {
   for (const busyTimeoutMs of [0, 5_000]) {

@@ -23,9 +23,17 @@ export function schemaAgain(tables: number): (db: Db) => Promise<void> {
 
 /** `schemaOf(tables)` and a table more, by which it can be told who has installed. */
 export function markedSchema(tables: number, mark: string): (db: Db) => Promise<void> {
+  return marked(schemaOf(tables), mark);
+}
+
+/** A schema and a table more, likewise. */
+export function marked(
+  schema: (db: Db) => Promise<void>,
+  mark: string,
+): (db: Db) => Promise<void> {
   return async (db) => {
-    await schemaOf(tables)(db);
-    await db.schema.createTable(mark).addColumn('id', 'integer').execute();
+    await schema(db);
+    await db.schema.createTable(mark).ifNotExists().addColumn('id', 'integer').execute();
   };
 }
 

@@ -5,8 +5,8 @@
  */
 
 import type { TestDatabase } from '../engines/engine.ts';
-import type { Framing } from './frames.ts';
-import { type Proxy, startProxy } from './proxy.ts';
+import type { Framing } from '../support/frames.ts';
+import { type Proxy, startProxy } from '../support/proxy.ts';
 import { type Caller, callerOn, inDatabase, onPostgres, onSqld, type Subject } from './subjects.ts';
 
 /** An engine whose bytes can be read. */

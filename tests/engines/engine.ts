@@ -7,6 +7,8 @@
 
 import type { Kysely } from 'kysely';
 
+import type { Server } from './server.ts';
+
 /** Where a test can run. `workerd` is Cloudflare's runtime. */
 export type Runtime = 'deno' | 'node22' | 'node24' | 'node26' | 'bun' | 'workerd';
 
@@ -39,6 +41,8 @@ export interface RunningEngine {
   create(options?: CreateOptions): Promise<TestDatabase>;
   /** Where a client of the server finds it, for proxies in between. Only where it has a server. */
   readonly endpoint?: { host: string; port: number };
+  /** The server itself. Only where it was started by us. */
+  readonly server?: Server;
   /** Ends the server and removes all databases. */
   stop(): Promise<void>;
 }

@@ -50,6 +50,8 @@ export interface Isolates {
   call<T>(request: WireRequest): Promise<T>;
   /** Kills all isolates in the middle of whatever they do, and starts new ones on what they left. */
   kill(): Promise<void>;
+  /** The same, but by Miniflare, as for new code: on purpose. */
+  replace(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -125,6 +127,7 @@ export async function startIsolates(options: IsolatesOptions = {}): Promise<Isol
     },
     call,
     kill: () => workerd.kill(),
+    replace: () => workerd.replace(),
     stop: () => workerd.stop(),
   };
 }

@@ -169,6 +169,7 @@ async function startSqld(): Promise<RunningEngine> {
   const all = new Closers();
   return {
     endpoint: { host: '127.0.0.1', port: server.port },
+    server,
     create: async () => {
       const name = `t${crypto.randomUUID().replaceAll('-', '')}`;
       await admin(name, '/create', 'POST', '{}');

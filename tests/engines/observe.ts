@@ -6,6 +6,8 @@
  */
 
 import type { DatabaseConnection, Dialect, Driver } from 'kysely';
+
+import type { AtomicBatch } from '../../mod.ts';
 import type { Observer } from './engine.ts';
 
 /**
@@ -24,6 +26,20 @@ export function observe(
     createDriver: () => watch(dialect.createDriver(), observer, silentControl),
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
+  };
+}
+
+/** The same batch under the eyes of the observer, to whom each unit is one statement. */
+export function observeBatch(batch: AtomicBatch, observer: Observer): AtomicBatch {
+  return {
+    ...batch,
+    execute: async (statements) => {
+      const sql = statements.map((statement) => statement.sql).join(';\n');
+      await observer.onStatement?.(sql);
+      const result = await batch.execute(statements);
+      await observer.onAnswer?.(sql);
+      return result;
+    },
   };
 }
 

@@ -87,6 +87,7 @@ async function running(
   const all = new Closers();
   return {
     endpoint: { host: new URL(url).hostname, port: Number(new URL(url).port || 5432) },
+    ...(server && { server }),
     create: async () => {
       const name = `t_${crypto.randomUUID().replaceAll('-', '')}`;
       await query(url, `create database ${name} template template0 strategy file_copy`);
@@ -167,9 +168,8 @@ function serverOptions(port: number): string[] {
     unix_socket_directories: '',
     max_connections: 300,
     shared_buffers: '64MB',
+    // Safe where only the server dies, and not the machine.
     fsync: 'off',
-    synchronous_commit: 'off',
-    full_page_writes: 'off',
     autovacuum: 'off',
     // The database's name between blanks: `log` finds its lines by that.
     log_line_prefix: '%m [%p] %d ',

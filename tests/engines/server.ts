@@ -35,16 +35,24 @@ export interface Server {
   readonly directory: string;
   /** What it has written so far. */
   log(): string;
+  /** SIGKILL to it and all its processes: no clean-up, no goodbye. */
+  kill(): Promise<void>;
+  /** Asks it to end, and waits until it has. */
+  halt(): Promise<void>;
+  /** After `kill` or `halt`: starts it again, on what it left and on its port. */
+  restart(): Promise<void>;
+  /** Ends it for good, and removes what it left. */
   stop(): Promise<void>;
 }
 
-// Starts the server with its output in `log`, and stops it when standard input ends. `exited` tells
-// the test process that it has ended by itself.
+// Starts the server with its output in `log` and its number in `pid`, and stops it when standard
+// input ends. `exited` tells the test process that it has ended by itself.
 const guard = `
 signal=$0
 exec 3<&0
 "$@" </dev/null >>log 2>&1 3<&- &
 server=$!
+echo $server >pid
 {
   cat <&3 >/dev/null
   kill -s "$signal" $server
@@ -66,15 +74,30 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     if (user.uid !== undefined) chownSync(directory, user.uid, user.gid!);
     await options.setup?.(directory, (command) => run(command, { cwd: directory, ...user }));
     const port = await freePort();
-    const child = start(options, options.command(port, directory), directory, user);
-    const stop = () => end(child, directory);
-    const server = { port, directory, log: () => readLog(directory), stop };
+    const launch = () => start(options, options.command(port, directory), directory, user);
+    let child = launch();
+    const server: Server = {
+      port,
+      directory,
+      log: () => readLog(directory),
+      kill: () => killTree(child, directory),
+      halt: () => end(child),
+      restart: async () => {
+        rmSync(join(directory, 'exited'), { force: true });
+        child = launch();
+        await answers(options, port, directory);
+      },
+      stop: async () => {
+        await end(child);
+        rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      },
+    };
     try {
       await answers(options, port, directory);
       return server;
     } catch (error) {
       const log = server.log();
-      await stop();
+      await server.stop();
       if (left > 0 && /in use/i.test(log)) continue;
       throw new Error(`${options.name} did not start: ${(error as Error).message}\n${log}`);
     }
@@ -119,15 +142,45 @@ function start(
   return child;
 }
 
-async function end(child: ChildProcess, directory: string): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.ref();
-    if (child.stdin) child.stdin.end();
-    else child.kill();
-    await ended;
+async function end(child: ChildProcess): Promise<void> {
+  const ended = endOf(child);
+  if (child.stdin) child.stdin.end();
+  else child.kill();
+  await ended;
+}
+
+async function killTree(child: ChildProcess, directory: string): Promise<void> {
+  const ended = endOf(child);
+  if (isWindows) child.kill();
+  else {
+    const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'));
+    // Stopped first, or it would start one more process while we look.
+    process.kill(pid, 'SIGSTOP');
+    const pids = [...await childrenOf(pid), pid];
+    for (const one of pids) tryToKill(one);
   }
-  rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  await ended;
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const lines = (await output(['ps', '-A', '-o', 'pid=,ppid='])).trim().split('\n');
+  return lines.map((line) => line.trim().split(/\s+/).map(Number))
+    .filter(([, parent]) => parent === pid)
+    .map(([child]) => child!);
+}
+
+function tryToKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+async function endOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.ref();
+  await new Promise((resolve) => child.once('exit', resolve));
 }
 
 async function answers(options: ServerOptions, port: number, directory: string): Promise<void> {

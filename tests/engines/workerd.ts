@@ -35,6 +35,8 @@ export interface WorkerRequest {
   path?: string;
   headers?: Record<string, string>;
   body?: string;
+  /** Ends the request, as a client does that goes away. */
+  signal?: AbortSignal;
 }
 
 /** A running workerd. */
@@ -45,6 +47,8 @@ export interface Workerd {
   d1(worker: string, binding: string): Promise<unknown>;
   /** Kills all isolates in the middle of whatever they do, and starts new ones on what they left. */
   kill(): Promise<void>;
+  /** The same, but by Miniflare, as for new code: on purpose. */
+  replace(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -74,35 +78,41 @@ async function start(workers: readonly WorkerOptions[]): Promise<Workerd> {
   const { Log, LogLevel, Miniflare } = await import('miniflare');
   const directory = scratch('miniflare');
   let restarted = () => {};
-  const miniflare = inDirectory(directory, () =>
-    new Miniflare({
-      host: '127.0.0.1',
-      port: 0,
-      log: new Log(LogLevel.NONE),
-      handleRuntimeStdio: (out: Readable, error: Readable) => {
-        out.resume();
-        error.resume();
-      },
-      unsafeHandleRuntimeRestart: () => restarted(),
-      d1Persist: join(directory, 'd1'),
-      durableObjectsPersist: join(directory, 'objects'),
-      workers: workers.map(({ name, script, d1Databases = [], objects, nodeCompat }) => ({
-        name,
-        modules: [{ type: 'ESModule' as const, path: 'worker.mjs', contents: script }],
-        compatibilityDate,
-        compatibilityFlags: nodeCompat ? ['nodejs_compat'] : [],
-        routes: [`${name}.test/*`],
-        d1Databases: Object.fromEntries(d1Databases.map((name) => [name, name])),
-        ...(objects && {
-          durableObjects: {
-            OBJECTS: { className: objects.className, scriptName: objects.worker, useSQLite: true },
-          },
-        }),
-      })),
-    }));
+  const settings = {
+    host: '127.0.0.1',
+    port: 0,
+    log: new Log(LogLevel.NONE),
+    handleRuntimeStdio: (out: Readable, error: Readable) => {
+      out.resume();
+      error.resume();
+    },
+    unsafeHandleRuntimeRestart: () => restarted(),
+    d1Persist: join(directory, 'd1'),
+    durableObjectsPersist: join(directory, 'objects'),
+    workers: workers.map(({ name, script, d1Databases = [], objects, nodeCompat }) => ({
+      name,
+      modules: [{ type: 'ESModule' as const, path: 'worker.mjs', contents: script }],
+      compatibilityDate,
+      compatibilityFlags: nodeCompat ? ['nodejs_compat'] : [],
+      routes: [`${name}.test/*`],
+      d1Databases: Object.fromEntries(d1Databases.map((name) => [name, name])),
+      ...(objects && {
+        durableObjects: {
+          OBJECTS: { className: objects.className, scriptName: objects.worker, useSQLite: true },
+        },
+      }),
+    })),
+  };
+  const miniflare = inDirectory(directory, () => new Miniflare(settings));
   let url = await miniflare.ready;
   let agent = new Agent({ keepAlive: true });
   let pid = newestPid();
+  const renew = async (): Promise<void> => {
+    agent.destroy();
+    agent = new Agent({ keepAlive: true });
+    url = await miniflare.ready;
+    pid = newestPid();
+  };
   return {
     fetch: (worker, request = {}) => fetchFrom(url, agent, worker, request),
     d1: (worker, binding) => miniflare.getD1Database(binding, worker),
@@ -110,10 +120,11 @@ async function start(workers: readonly WorkerOptions[]): Promise<Workerd> {
       const again = new Promise<void>((resolve) => restarted = resolve);
       process.kill(pid, 'SIGKILL');
       await again;
-      agent.destroy();
-      agent = new Agent({ keepAlive: true });
-      url = await miniflare.ready;
-      pid = newestPid();
+      await renew();
+    },
+    replace: async () => {
+      await miniflare.setOptions(settings);
+      await renew();
     },
     stop: async () => {
       agent.destroy();
@@ -150,12 +161,12 @@ function fetchFrom(
   { hostname, port }: URL,
   agent: Agent,
   worker: string,
-  { path = '/', headers, body }: WorkerRequest,
+  { path = '/', headers, body, signal }: WorkerRequest,
 ): Promise<WorkerAnswer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       {
-        ...{ agent, hostname, port, path },
+        ...{ agent, hostname, port, path, signal },
         headers: { ...headers, host: `${worker}.test` },
         method: body === undefined ? 'GET' : 'POST',
       },

@@ -17,24 +17,40 @@ import { WorkerProcess } from './worker_process.ts';
  */
 export type Moment = { afterMs: number; sinceStatement?: number } | Omit<Halt, 'by'>;
 
-/** Makes a call in a process of its own and kills it. Tells how many statements it had reached. */
-export async function killCall(options: Race, moment: Moment): Promise<number> {
-  const { open, call } = ordersOf({ ...options, isVerbose: true });
-  const worker = await WorkerProcess.start();
-  await worker.ask(open, 'opened');
+/** A process that reports its call and each of its statements, and can be killed. */
+interface Killable<Order> {
+  ask(order: Order | (Order & { halt: Halt }), kind: 'called' | 'halted'): Promise<unknown>;
+  next(kind: 'statement'): Promise<{ index: number }>;
+  kill(): Promise<NodeJS.Signals | null>;
+}
+
+/** Gives a process the order to call, and kills it at that moment. */
+export async function killAt<Order extends object>(
+  process: Killable<Order>,
+  call: Order,
+  moment: Moment,
+): Promise<void> {
   if ('afterMs' in moment) {
-    await worker.ask(call, 'called');
+    await process.ask(call, 'called');
     for (let index = 0; index < (moment.sinceStatement ?? 0);) {
-      ({ index } = await worker.next('statement'));
+      ({ index } = await process.next('statement'));
     }
     // No timer is that fast.
     if (moment.afterMs >= 1) {
       await new Promise((resolve) => setTimeout(resolve, moment.afterMs));
     }
   } else {
-    await worker.ask({ ...call, halt: { ...moment, by: 'block' } }, 'halted');
+    await process.ask({ ...call, halt: { ...moment, by: 'block' } }, 'halted');
   }
-  assert.equal(await worker.kill(), 'SIGKILL');
+  assert.equal(await process.kill(), 'SIGKILL');
+}
+
+/** Makes a call in a process of its own and kills it. Tells how many statements it had reached. */
+export async function killCall(options: Race, moment: Moment): Promise<number> {
+  const { open, call } = ordersOf({ ...options, isVerbose: true });
+  const worker = await WorkerProcess.start();
+  await worker.ask(open, 'opened');
+  await killAt(worker, call, moment);
   return worker.reports.filter(({ kind }) => kind === 'statement').length;
 }
 

@@ -1,25 +1,20 @@
 /**
- * One process of the tests: takes orders from stdin, reports on stdout, and ends when stdin does,
- * so that it does not outlive the test, however the test ends.
+ * One process of the tests.
  *
  * @module
  */
 
-import { writeSync } from 'node:fs';
 import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { type Kysely, sql } from 'kysely';
 
 import { bootstrapSchema } from '../../mod.ts';
 import { claimThenDdl } from '../../scripts/claim_then_ddl.ts';
+import { block, report as write, takeOrders } from '../support/orders.ts';
 import { schemaOf, tableName } from '../support/schema.ts';
 import { openSqlite } from '../support/sqlite.ts';
 import type { CallOrder, Halt, OpenOrder, Order, Report, Settled } from './messages.ts';
 
 const VERSION = '0001_initial';
-
-/** Longer than any test: whoever blocks for this long is waiting to be killed. */
-const BLOCK_MS = 60_000;
 
 /** How long a reader holds its lock, and how long it rests on average. */
 const HOLD_MS = 2;
@@ -31,10 +26,8 @@ let onStatement: ((sql: string) => void) | undefined;
 let isReading = false;
 let ward: number | null = null;
 
-const orders = createInterface({ input: process.stdin });
-orders.on('line', (line) => void obey(JSON.parse(line)));
-orders.on('close', leave);
-report({ kind: 'ready' });
+const report: (message: Report) => void = write;
+takeOrders(obey, leave);
 
 async function obey(order: Order): Promise<void> {
   switch (order.kind) {
@@ -203,7 +196,7 @@ async function read(): Promise<void> {
 function halt({ by }: Halt): void {
   report({ kind: 'halted' });
   if (by === 'stop') process.kill(process.pid, 'SIGSTOP');
-  else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCK_MS);
+  else block();
 }
 
 function leave(): void {
@@ -212,12 +205,6 @@ function leave(): void {
   } catch {
     // It has ended by itself.
   }
-  process.exit();
-}
-
-// Synchronous, so that a report is out before the next statement, and so before any kill after it.
-function report(message: Report): void {
-  writeSync(1, JSON.stringify(message) + '\n');
 }
 
 function rest(ms: number): Promise<void> {

@@ -24,6 +24,8 @@ export interface Caller {
   readonly batch?: AtomicBatch;
   /** Where the tables are used, if not through `db`. */
   readonly app?: Db;
+  /** Is told the moment that the call has resolved. */
+  resolved?(outcome: string): void;
 }
 
 /** What a caller asks for; the number of its tables says what it uses afterwards. */
@@ -57,7 +59,10 @@ export interface SettledError {
 export const VERSION = '0001_initial';
 
 /** Calls, and uses every table at once. Never rejects. */
-export async function callAndUse({ db, batch, app = db }: Caller, ask: Ask): Promise<Settled> {
+export async function callAndUse(
+  { db, batch, app = db, resolved }: Caller,
+  ask: Ask,
+): Promise<Settled> {
   const { tables, ...config } = ask;
   const startedAt = performance.now();
   try {
@@ -67,6 +72,7 @@ export async function callAndUse({ db, batch, app = db }: Caller, ask: Ask): Pro
       ...config,
     });
     const { outcome, installed, strategy, durationMs } = result;
+    resolved?.(outcome);
     const settled = { outcome, installed, strategy, durationMs };
     try {
       await useAll(app, tables, config.schema);

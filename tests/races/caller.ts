@@ -1,27 +1,24 @@
 /**
- * One process of {@link CallerProcess}: takes orders from stdin and reports on stdout.
+ * One process of {@link CallerProcess}.
  *
  * @module
  */
 
-import { writeSync } from 'node:fs';
-import process from 'node:process';
-import { createInterface } from 'node:readline';
-
-import { type AtomicBatch, libsqlBatch } from '../../mod.ts';
-import { schemaAgain } from '../batch/ddl.ts';
+import { type AtomicBatch, libsqlBatch, postgresBatch } from '../../mod.ts';
+import { marked, schemaAgain } from '../batch/ddl.ts';
 import type { Engine } from '../engines/engine.ts';
+import { observeBatch } from '../engines/observe.ts';
+import { block, report as write, takeOrders } from '../support/orders.ts';
 import { createTable, schemaOf } from '../support/schema.ts';
-import { callAndUse, type Caller, type Db, type Settled } from './call.ts';
-import type { Order, Report } from './caller_messages.ts';
+import { callAndUse, type Caller, type Db } from './call.ts';
+import type { CallOrder, OpenOrder, Order, Report } from './caller_messages.ts';
 
 let caller: Caller | undefined;
 let close: () => unknown = () => {};
+let onStatement: () => void = () => {};
 
-const orders = createInterface({ input: process.stdin });
-orders.on('line', (line) => void obey(JSON.parse(line)));
-orders.on('close', () => process.exit());
-report({ kind: 'ready' });
+const report: (message: Report) => void = write;
+takeOrders(obey);
 
 async function obey(order: Order): Promise<void> {
   switch (order.kind) {
@@ -29,48 +26,84 @@ async function obey(order: Order): Promise<void> {
       caller = await open(order);
       return report({ kind: 'opened' });
     case 'call':
-      return report({ kind: 'settled', settled: await call(order) });
+      return report(await call(order));
     case 'close':
       await close();
       return report({ kind: 'closed' });
   }
 }
 
-async function open(
-  { engine, address, busyTimeoutMs = 0 }: Extract<Order, { kind: 'open' }>,
-): Promise<Caller> {
-  const db = await (await engineOf(engine)).open!(address, { busyTimeoutMs });
-  close = () => db.destroy();
-  if (engine !== 'libsql-file') return { db };
-  const { createClient } = await import('@libsql/client');
-  const client = createClient({ url: `file:${address}`, timeout: busyTimeoutMs });
+async function open({ engine, address, busyTimeoutMs = 0 }: OpenOrder): Promise<Caller> {
+  const options = { busyTimeoutMs, onStatement: () => onStatement() };
+  const db = await (await engineOf(engine)).open!(address, options);
+  const { batch, end } = await batchOf(engine, address, busyTimeoutMs);
   close = async () => {
-    client.close();
+    await end();
     await db.destroy();
   };
-  return { db, batch: libsqlBatch(client) as AtomicBatch };
+  return { db, batch: batch && observeBatch(batch, options) };
 }
 
 // Only the driver that is needed: loading all of them takes longer than a race.
-async function engineOf(name: string): Promise<Engine> {
+async function engineOf(name: OpenOrder['engine']): Promise<Engine> {
   if (name === 'postgres') return (await import('../engines/postgres.ts')).pg;
+  if (name === 'sqlite') return (await import('../engines/sqlite.ts')).sqlite;
   const { libsqlFile, libsqlHttp } = await import('../engines/libsql.ts');
   return name === 'libsql-file' ? libsqlFile : libsqlHttp;
 }
 
-async function call(order: Extract<Order, { kind: 'call' }>): Promise<Settled> {
-  const { strategy, tables, at, leaseMs, waitTimeoutMs, isIdempotent, isHeld } = order;
+async function batchOf(
+  engine: OpenOrder['engine'],
+  address: string,
+  timeout: number,
+): Promise<{ batch?: AtomicBatch; end: () => unknown }> {
+  if (engine === 'postgres') {
+    const { default: pg } = await import('pg');
+    const pool = new pg.Pool({ connectionString: address });
+    return { batch: postgresBatch(pool), end: () => pool.end() };
+  }
+  if (engine === 'libsql-file') {
+    const { createClient } = await import('@libsql/client');
+    const client = createClient({ url: `file:${address}`, timeout });
+    return { batch: libsqlBatch(client), end: () => client.close() };
+  }
+  return { end: () => {} };
+}
+
+async function call(order: CallOrder): Promise<Report> {
+  const { strategy, tables, at, leaseMs, waitTimeoutMs, isVerbose, halt } = order;
   if (at !== undefined) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(at - Date.now(), 0)));
   }
+  if (isVerbose) report({ kind: 'called' });
+  let statements = 0;
+  onStatement = () => {
+    const index = ++statements;
+    if (isVerbose) report({ kind: 'statement', index });
+    if (index === halt?.beforeStatement) stand();
+  };
   const { db, batch } = caller!;
-  return await callAndUse(strategy === 'batch' && batch ? { db, batch } : { db }, {
+  const given = strategy === 'batch' && batch ? { db, batch } : { db };
+  const resolved = (outcome: string) => {
+    onStatement = () => {};
+    if (isVerbose) report({ kind: 'resolved', outcome });
+    if (halt) stand();
+  };
+  const settled = await callAndUse({ ...given, resolved }, {
     strategy,
     tables,
-    ddl: isHeld ? hold : isIdempotent ? schemaAgain(tables) : schemaOf(tables),
+    ddl: ddlOf(order),
     ...(leaseMs && { leaseMs }),
     ...(waitTimeoutMs && { waitTimeoutMs }),
   });
+  onStatement = () => {};
+  return { kind: 'settled', settled, statements };
+}
+
+function ddlOf({ tables, mark, isHeld, isIdempotent }: CallOrder): (db: Db) => Promise<void> {
+  if (isHeld) return hold;
+  const schema = isIdempotent ? schemaAgain(tables) : schemaOf(tables);
+  return mark === undefined ? schema : marked(schema, mark);
 }
 
 async function hold(db: Db): Promise<void> {
@@ -79,7 +112,7 @@ async function hold(db: Db): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 600_000));
 }
 
-// Synchronous, so that a report is out before anything that comes after it.
-function report(message: Report): void {
-  writeSync(1, JSON.stringify(message) + '\n');
+function stand(): void {
+  report({ kind: 'halted' });
+  block();
 }

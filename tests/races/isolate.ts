@@ -9,7 +9,8 @@ import { D1Dialect } from 'kysely-d1';
 import { DODialect } from 'kysely-do';
 
 import { type AtomicBatch, d1Batch, type D1Like } from '../../mod.ts';
-import { schemaAgain } from '../batch/ddl.ts';
+import { marked, schemaAgain } from '../batch/ddl.ts';
+import { observe, observeBatch } from '../engines/observe.ts';
 import { createTable, schemaOf } from '../support/schema.ts';
 import { callAndUse, type Caller, type Db } from './call.ts';
 import { type IsolateAnswer, type IsolateOrder, SIGNS } from './isolate_messages.ts';
@@ -39,9 +40,16 @@ export default {
       return await object.fetch('https://object', { method: 'POST', body: JSON.stringify(order) });
     }
     // One Kysely a request, as kysely-d1 asks for.
-    const db: Db = new Kysely({ dialect: new D1Dialect({ database: DB as never }) });
+    const { haltBefore } = order;
+    const observer = haltBefore === undefined
+      ? {}
+      : { onStatement: halting(haltBefore, () => app) };
+    const dialect = observe(new D1Dialect({ database: DB as never }), observer);
+    const db: Db = new Kysely({ dialect });
     const app: Db = new Kysely({ dialect: new D1Dialect({ database: DB as never }) });
-    return Response.json(await carryOut(order, { db, app, batch: d1Batch(DB) }));
+    return Response.json(
+      await carryOut(order, { db, app, batch: observeBatch(d1Batch(DB), observer) }),
+    );
   },
 };
 
@@ -73,7 +81,7 @@ export class RacingObject {
 }
 
 async function carryOut(
-  { strategy, tables, isIdempotent, isHeld, leaseMs, waitTimeoutMs }: IsolateOrder,
+  { strategy, tables, isIdempotent, isHeld, mark, leaseMs, waitTimeoutMs }: IsolateOrder,
   { db, app, batch }: Required<Caller>,
 ): Promise<IsolateAnswer> {
   const schema = isIdempotent ? schemaAgain(tables) : schemaOf(tables);
@@ -83,6 +91,8 @@ async function carryOut(
       await rest(app);
       for (let n = 2; n <= tables; n++) await createTable(given, n);
     }
+    : mark
+    ? marked(schema, mark)
     : schema;
   return await callAndUse({ db, app, ...(strategy === 'batch' && { batch }) }, {
     tables,
@@ -91,6 +101,16 @@ async function carryOut(
     ...(leaseMs && { leaseMs }),
     ...(waitTimeoutMs && { waitTimeoutMs }),
   });
+}
+
+/** Rests for ever before the n-th statement: a Worker that hangs without a timer is ended. */
+function halting(before: number, app: () => Db): () => Promise<void> {
+  let statements = 0;
+  return async () => {
+    if (++statements !== before) return;
+    await sql`insert into ${sql.table(SIGNS)} (name) values ('halted')`.execute(app());
+    for (;;) await sleep(1_000);
+  };
 }
 
 /** Signs, and looks for an answer again and again. */

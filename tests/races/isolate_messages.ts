@@ -17,6 +17,10 @@ export interface IsolateOrder {
   readonly isIdempotent?: boolean;
   /** Makes the first table, signs that, and rests until the database says how it goes on. */
   readonly isHeld?: boolean;
+  /** A table more, by which it can be told who has installed. */
+  readonly mark?: string;
+  /** Before its n-th statement, from 1, signs that and rests for ever. A batch counts as one. */
+  readonly haltBefore?: number;
   readonly leaseMs?: number;
   readonly waitTimeoutMs?: number;
   /** Which Durable Object; absent for the D1 database of the isolate. */
@@ -26,5 +30,5 @@ export interface IsolateOrder {
 /** What it came to. */
 export type IsolateAnswer = Settled;
 
-/** Where held winners sign, and where they are told how to go on: by a row `go` or `fail`. */
+/** Where held winners sign, and where they are told how to go on: by a row `go` or `fail`. Those that halt sign there too. */
 export const SIGNS = 'signs';

@@ -12,11 +12,11 @@ import { callerOn } from '../batch/subjects.ts';
 import { sleep, within } from '../cases/support.ts';
 import type { TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
+import { startProxy } from '../support/proxy.ts';
 import { schemaOf } from '../support/schema.ts';
 import { type Ask, callAndUse, type Caller, type Settled } from './call.ts';
 import { type CallerProcess, raceProcesses, startCallers } from './caller_process.ts';
 import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
-import { startProxy } from './proxy.ts';
 import { assertInTime, assertOneInstall, Tally } from './tally.ts';
 import { AGAIN, holdWinner } from './winner.ts';
 
@@ -117,7 +117,7 @@ export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Pro
 /** A winner whose connections are cut inside its ddl. */
 export function cutWinner(strategy: Strategy): Promise<void> {
   return inDatabase(onSqld, async (database) => {
-    const proxy = await startProxy((await onSqld.engine.start()).endpoint!);
+    const proxy = await startProxy('http', (await onSqld.engine.start()).endpoint!);
     try {
       const db = database.connect({ via: proxy });
       const winner = await holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });

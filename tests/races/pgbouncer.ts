@@ -24,6 +24,7 @@ export function findPgBouncer(): string | undefined {
 export interface Pooler {
   readonly host: string;
   readonly port: number;
+  readonly server: Server;
   stop(): Promise<void>;
 }
 
@@ -73,5 +74,5 @@ ignore_startup_parameters = extra_float_digits
       await client.end();
     },
   });
-  return { host: '127.0.0.1', port: server.port, stop: () => server.stop() };
+  return { host: '127.0.0.1', port: server.port, server, stop: () => server.stop() };
 }

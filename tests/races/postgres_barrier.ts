@@ -13,11 +13,11 @@ import { schemaAgain } from '../batch/ddl.ts';
 import { callerOn, onPostgres } from '../batch/subjects.ts';
 import type { Engine, TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
+import { startProxy } from '../support/proxy.ts';
 import { type Ask, callAndUse, type Db, type Settled } from './call.ts';
 import { CallerProcess } from './caller_process.ts';
 import { FEW_TABLES, WAITS } from './counts.ts';
 import { inDatabase } from './postgres_stampede.ts';
-import { startProxy } from './proxy.ts';
 import { connectSturdily, sturdyPool } from './sturdy.ts';
 import { assertInTime, assertOneInstall } from './tally.ts';
 import { AGAIN, holdWinner, type Watched, watchPool, type Winner } from './winner.ts';
@@ -85,7 +85,7 @@ export const ENDINGS: readonly Ending[] = [
     name: 'has its connection cut',
     installs: 1,
     hold: async (stage) => {
-      const proxy = await startProxy((await stage.engine.start()).endpoint!);
+      const proxy = await startProxy('postgres', (await stage.engine.start()).endpoint!);
       const { engine, database } = stage;
       const winner = await holdHere(stage, connectSturdily(engine, database, { via: proxy }));
       return async () => {

@@ -10,10 +10,10 @@ import type { Strategy } from '../../mod.ts';
 import { sleep, within } from '../cases/support.ts';
 import type { Engine, TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
+import { type Proxy, startProxy } from '../support/proxy.ts';
 import { callAndUse, type Settled } from './call.ts';
 import { WAITS } from './counts.ts';
 import { inDatabase } from './postgres_stampede.ts';
-import { type Proxy, startProxy } from './proxy.ts';
 import { connectSturdily } from './sturdy.ts';
 import { assertOneInstall } from './tally.ts';
 import { AGAIN, holdWinner, type Winner } from './winner.ts';
@@ -33,7 +33,7 @@ async function vanishing(
   use: (stage: Vanishing) => Promise<void>,
 ): Promise<void> {
   await inDatabase(engine, async (database) => {
-    const proxy = await startProxy((await engine.start()).endpoint!);
+    const proxy = await startProxy('postgres', (await engine.start()).endpoint!);
     try {
       const db = connectSturdily(engine, database, { via: proxy });
       const winner = await holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });

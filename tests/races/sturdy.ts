@@ -6,8 +6,10 @@
 
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 
+import type { Subject } from '../batch/subjects.ts';
 import type { ConnectOptions, Engine, TestDatabase } from '../engines/engine.ts';
-import type { Db } from './call.ts';
+import { observe, observeBatch } from '../engines/observe.ts';
+import type { Caller, Db } from './call.ts';
 
 /** The part of a `pg` pool that is used here. */
 export interface PgPool extends PostgresPool {
@@ -37,5 +39,21 @@ export function connectSturdily(
   options: ConnectOptions = {},
 ): Db {
   if (name !== 'postgres') return database.connect(options);
-  return new Kysely({ dialect: new PostgresDialect({ pool: sturdyPool(database, options) }) });
+  const dialect = new PostgresDialect({ pool: sturdyPool(database, options) });
+  return new Kysely({ dialect: observe(dialect, options) });
+}
+
+/** An instance and a batch whose connections may be ended at any time. */
+export function sturdyCaller(
+  { engine, batchOn }: Subject,
+  database: TestDatabase,
+  options: ConnectOptions = {},
+): Required<Pick<Caller, 'db' | 'batch'>> {
+  const handle = engine.name === 'postgres'
+    ? sturdyPool(database, options)
+    : database.handle!(options);
+  return {
+    db: connectSturdily(engine, database, options),
+    batch: observeBatch(batchOn(handle as never), options),
+  };
 }
