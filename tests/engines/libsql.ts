@@ -88,6 +88,12 @@ function connect(address: string, options: ConnectOptions, closers: Closers): Co
   return closers.add(db, () => db.destroy());
 }
 
+/** The client itself, of a database of another process. */
+export async function openClient(address: string, options: ConnectOptions = {}): Promise<Client> {
+  await loadDrivers();
+  return client(address, options, new Closers());
+}
+
 /** A path, or the server's address with the database's name behind `#`. */
 function client(address: string, options: ConnectOptions, closers: Closers): Client {
   const make = (config: Config) =>

@@ -67,6 +67,11 @@ async function batchOf(
     const client = createClient({ url: `file:${address}`, timeout });
     return { batch: libsqlBatch(client), end: () => client.close() };
   }
+  if (engine === 'libsql-http') {
+    const { openClient } = await import('../engines/libsql.ts');
+    const client = await openClient(address);
+    return { batch: libsqlBatch(client), end: () => client.close() };
+  }
   return { end: () => {} };
 }
 
