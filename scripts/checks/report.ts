@@ -21,7 +21,8 @@ export class Report {
   }
 
   /** Prints the line of a step that has ended; what failed follows in full. */
-  end({ name, runtime }: Step, { passed, failed, details, skipped }: Outcome, ms: number): void {
+  end({ name, runtime }: Step, outcome: Outcome, ms: number): void {
+    const { passed, failed, details, skipped, notes = [] } = outcome;
     this.#passed += passed;
     this.#failed += failed;
     for (const what of skipped) this.#skip(what, name, runtime);
@@ -35,6 +36,7 @@ export class Report {
     ].join(' ');
     if (terminal) write('\r\x1b[K');
     console.log(`${verdict(failed === 0)} ${line}`);
+    for (const note of notes) console.log(indent(note));
     if (failed > 0) console.log(`\n${indent(details.trim())}\n`);
   }
 

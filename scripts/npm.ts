@@ -1,0 +1,68 @@
+/**
+ * Builds the npm package: `deno pack` makes JavaScript and declarations of the library, this adds
+ * what it cannot say, and npm itself packs the result.
+ *
+ *     deno task npm      leaves dist/package and the tarball beside it
+ *
+ * @module
+ */
+
+import { relative } from 'node:path';
+
+import { ROOT, run } from './checks/process.ts';
+import { completed, type Manifest } from './npm/manifest.ts';
+import { npm } from './runtimes.ts';
+
+/** A package that is ready to be published. */
+export interface NpmPackage {
+  readonly manifest: Manifest;
+  /** What the tarball holds, as a folder. */
+  readonly folder: string;
+  readonly tarball: string;
+  /** The files, relative to the folder, sorted. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Builds the package into a folder, which is emptied first.
+ *
+ * @param destination Default: `dist`.
+ */
+export async function buildPackage(destination = `${ROOT}/dist`): Promise<NpmPackage> {
+  await Deno.remove(destination, { recursive: true }).catch(() => {});
+  await Deno.mkdir(destination, { recursive: true });
+  const packed = `${destination}/packed.tgz`;
+  // The maps would be inline, and name sources that are not in the package.
+  const pack = ['pack', '--quiet', '--allow-dirty', '--no-source-maps', '--output', packed];
+  await must([Deno.execPath(), ...pack]);
+  await must(['tar', '-xzf', 'packed.tgz'], destination);
+  await Deno.remove(packed);
+
+  const folder = `${destination}/package`;
+  const path = `${folder}/package.json`;
+  const manifest = completed(JSON.parse(await Deno.readTextFile(path)));
+  await Deno.writeTextFile(path, `${JSON.stringify(manifest, null, 2)}\n`);
+
+  const output = await must([...await npm(), 'pack', '--json', '--ignore-scripts'], folder);
+  const [{ filename, files }] = JSON.parse(output.slice(output.indexOf('[')));
+  await Deno.rename(`${folder}/${filename}`, `${destination}/${filename}`);
+  return {
+    manifest,
+    folder,
+    tarball: `${destination}/${filename}`,
+    files: files.map(({ path }: { path: string }) => path).sort(),
+  };
+}
+
+async function must(command: readonly string[], cwd = ROOT): Promise<string> {
+  const { code, output } = await run(command, { cwd });
+  if (code !== 0) throw new Error(`${command.join(' ')}\n${output}`);
+  return output;
+}
+
+if (import.meta.main) {
+  const { manifest, tarball, files } = await buildPackage();
+  const { size } = await Deno.stat(tarball);
+  console.log(`${manifest.name} ${manifest.version}: ${files.length} files`);
+  console.log(`${relative(ROOT, tarball)} (${(size / 1_000).toFixed(1)} kB)`);
+}
