@@ -86,9 +86,10 @@ export class BatchAttempt {
     seen: readonly LedgerRow[],
     checksum: string | null,
   ): Promise<BatchStatement[]> {
-    const { ledger, handle, dialect, settings: { schema, assumeFresh } } = this.#call;
+    const { ledger, handle, dialect, settings } = this.#call;
+    const { schema, assumeFresh } = settings;
     const { entries } = this.#work;
-    const unit: BatchStatement[] = dialect === 'postgres' ? batchPrologue() : [];
+    const unit: BatchStatement[] = dialect === 'postgres' ? batchPrologue(settings.leaseMs) : [];
     if (isLedgerMissing && schema !== undefined) {
       if (assumeFresh || await isSchemaMissing(handle, schema)) {
         unit.push(createSchema(schema));

@@ -64,17 +64,18 @@ export async function isSchemaMissing(handle: Handle, schema: string): Promise<b
 
 /**
  * What a batch begins with. It holds no conversation, so it cannot try a lock and leave; but it
- * need not queue behind another caller with a connection in hand for long.
+ * need not queue behind another caller with a connection in hand for long, nor hold the claim for
+ * hours where its client vanished between two requests.
  */
-export function batchPrologue(): BatchStatement[] {
-  return [{ sql: `set local lock_timeout = ${LOCK_TIMEOUT_MS}`, parameters: [] }];
+export function batchPrologue(leaseMs: number): BatchStatement[] {
+  const idle = `set local idle_in_transaction_session_timeout = ${Math.ceil(leaseMs)}`;
+  return [`set local lock_timeout = ${LOCK_TIMEOUT_MS}`, idle].map((sql) => plain(sql));
 }
 
 /** What stands between our statements of a batch and the DDL. */
 export function batchEpilogue(schema: string | undefined): BatchStatement[] {
-  const restored = { sql: 'set local lock_timeout to default', parameters: [] };
-  if (schema === undefined) return [restored];
-  return [restored, { sql: `select ${ahead(schema)}`, parameters: [] }];
+  const path = schema === undefined ? [] : [`select ${ahead(schema)}`];
+  return ['set local lock_timeout to default', ...path].map((sql) => plain(sql));
 }
 
 /** Puts a schema ahead of the search path, until the transaction ends. */
