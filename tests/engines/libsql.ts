@@ -212,7 +212,7 @@ async function startSqld(): Promise<RunningEngine> {
 }
 
 /** The server's binary. */
-function sqld(): string {
+export function sqld(): string {
   const require = createRequire(import.meta.url);
   return join(
     dirname(require.resolve(`@sqld/${process.platform}-${process.arch}/package.json`)),

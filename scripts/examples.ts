@@ -1,0 +1,174 @@
+/**
+ * The README's examples, as users have them: in projects made afresh by npm, Bun and Deno, type-
+ * checked and run on every runtime that they are for, with real servers and real workerd.
+ *
+ *     deno run -A scripts/examples.ts [FILE.md]      default: README.md
+ *
+ * @module
+ */
+
+import { ROOT } from './checks/process.ts';
+import { type Check, type Row, runProgram } from './checks/program.ts';
+import {
+  bunConsumer,
+  type Consumer,
+  denoConsumer,
+  must,
+  nodeConsumer,
+  runExample,
+  typeCheck,
+  writeExamples,
+} from './examples/consumer.ts';
+import { type Example, examplesIn, isWorker, packagesOf, type Place } from './examples/readme.ts';
+import { firstCall } from './examples/first_call.ts';
+import { withServers } from './examples/servers.ts';
+import { runInWorkerd } from './examples/worker.ts';
+import { buildPackage } from './npm.ts';
+
+/** The oldest TypeScript that Kysely's own types can be read by, and the newest. */
+const COMPILERS = ['5.4.5', '7.0.2'];
+
+/** What gives the types of what the drivers' examples use. */
+const TYPES: Readonly<Record<string, string>> = {
+  'better-sqlite3': '@types/better-sqlite3',
+  'pg': '@types/pg',
+};
+
+/** What is checked with its declarations. Those of drivers are theirs, and fail in old compilers. */
+const STRICT = ['kysely', '@arraypress/db-migrate'];
+
+/** The README's `db.ts`, as far as types go. */
+const UNDRIVEN = `
+import type { Kysely } from 'kysely';
+import type { Database } from './schema.ts';
+
+export declare function open(path: string, options?: { timeout?: number }): Kysely<Database>;
+export declare const db: Kysely<Database>;
+`;
+
+/** What gives the types of the runtimes. */
+const AMBIENT = ['@types/node', '@cloudflare/workers-types'];
+
+const file = Deno.args[0] ?? `${ROOT}/README.md`;
+
+await runProgram(async (folder) => {
+  const found = examplesIn(await Deno.readTextFile(file));
+  const examples = [...found, firstCall(found)];
+  const { tarball } = await buildPackage(`${folder}/dist`);
+  console.log(`${found.length} examples, ${found.filter(isMarked).length} of them with a mark`);
+  return [
+    ...(['node22', 'node24', 'node26'] as const).map((name) =>
+      consumer(
+        name,
+        'node',
+        examples,
+        (packages) => nodeConsumer(name, `${folder}/${name}`, tarball, packages),
+      )
+    ),
+    consumer('bun', 'bun', examples, (packages) => bunConsumer(`${folder}/bun`, tarball, packages)),
+    consumer('deno', 'deno', examples, (packages) => denoConsumer(`${folder}/deno`, packages)),
+    workers(examples, (packages) => nodeConsumer('node24', `${folder}/worker`, tarball, packages)),
+    ...COMPILERS.map((version) =>
+      compiler(
+        version,
+        found,
+        (packages) => nodeConsumer('node24', `${folder}/typescript-${version}`, tarball, packages),
+      )
+    ),
+    checked(found, (packages) => nodeConsumer('node24', `${folder}/all`, tarball, packages)),
+  ];
+}, 2);
+
+type Make = (packages: readonly string[]) => Promise<Consumer>;
+
+/** A runtime: installed, and every example for it run. */
+function consumer(
+  name: string,
+  place: Place,
+  all: readonly Example[],
+  make: Make,
+): Row {
+  const examples = all.filter(({ places }) => places.includes(place));
+  let made: Consumer;
+  return [
+    {
+      name: `${name}: install`,
+      run: async () => {
+        made = await make(examples.flatMap(packagesOf));
+        await writeExamples(made, examples);
+      },
+    },
+    ...(place === 'deno'
+      ? [{ name: 'deno: types', run: () => denoCheck(made.folder, examples) }]
+      : []),
+    ...examples.map((example): Check => ({
+      name: `${name}: ${example.name}`,
+      run: () => withServers(example.code, (env) => runExample(made, example, env)),
+    })),
+  ];
+}
+
+async function denoCheck(folder: string, examples: readonly Example[]): Promise<void> {
+  const files = examples.map(({ name }) => `${name}/${name}.ts`);
+  await must([Deno.execPath(), 'check', '--quiet', ...files], folder);
+}
+
+/** Workers: bundled by esbuild, as wrangler does it, and run in workerd. */
+function workers(all: readonly Example[], make: Make): Row {
+  const examples = all.filter(isWorker);
+  let made: Consumer;
+  return [
+    {
+      name: 'workerd: install',
+      run: async () => {
+        made = await make(examples.flatMap(packagesOf));
+        await writeExamples({ ...made, place: 'workerd' }, all);
+      },
+    },
+    ...examples.map((example) => ({
+      name: `workerd: ${example.name}`,
+      run: () => runInWorkerd(`${made.folder}/${example.name}/${example.name}.ts`, example),
+    })),
+  ];
+}
+
+/** One TypeScript, strict and with the declarations of the packages checked, too. */
+function compiler(version: string, all: readonly Example[], make: Make): Row {
+  const examples = all
+    .map((one) => one.isShared && one.name === 'db' ? { ...one, code: UNDRIVEN } : one)
+    .filter((one) => packagesOf(one).every((name) => STRICT.includes(name)))
+    .filter(({ code }) => !/from '(node|bun):/.test(code));
+  return [{
+    name: `typescript ${version}, strict, libraries checked`,
+    run: async () => {
+      const { folder } = await make(['kysely', `typescript@${version}`]);
+      await writeExamples({ folder, place: 'node' }, examples);
+      await typeCheck(folder);
+      return `${examples.length} examples`;
+    },
+  }];
+}
+
+/** All examples, with the types of all drivers, whether or not they can be run. */
+function checked(all: readonly Example[], make: Make): Row {
+  const examples = all.filter(({ code }) => !code.includes("from 'bun:"));
+  return [{
+    name: 'types of all examples',
+    run: async () => {
+      const packages = [...examples.flatMap(packagesOf), ...AMBIENT, 'typescript'];
+      const { folder } = await make([...packages, ...typesFor(packages)]);
+      await writeExamples({ folder, place: 'node' }, examples);
+      const types = AMBIENT.map((name) => name.replace('@types/', ''));
+      await typeCheck(folder, { types, skipLibCheck: true });
+      return `${examples.length}`;
+    },
+  }];
+}
+
+function typesFor(packages: readonly string[]): string[] {
+  return packages.flatMap((name) => TYPES[name] ?? []);
+}
+
+function isMarked({ places }: Example): boolean {
+  return places.length > 0;
+}

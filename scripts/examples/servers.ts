@@ -1,0 +1,56 @@
+/**
+ * What the examples find in their environment: a database server of their own, if their code asks
+ * for one.
+ *
+ * @module
+ */
+
+import { Closers, type RunningEngine } from '../../tests/engines/engine.ts';
+import { sqld } from '../../tests/engines/libsql.ts';
+import { pg } from '../../tests/engines/postgres.ts';
+import { startServer } from '../../tests/engines/server.ts';
+
+/** The variables, by the names that the README has for them. */
+type Make = (closers: Closers) => Promise<string>;
+
+const VARIABLES: Readonly<Record<string, Make>> = {
+  DATABASE_URL: async (closers) => {
+    const postgres: RunningEngine = await pg.start();
+    const database = closers.add(await postgres.create(), (made) => made.drop());
+    return database.address!;
+  },
+  TURSO_DATABASE_URL: async (closers) => {
+    const server = await startServer({
+      name: 'sqld',
+      stopSignal: 'TERM',
+      command: (port) => [
+        ...[sqld(), '--db-path', 'data', '--no-welcome', '--disable-metrics'],
+        ...['--http-listen-addr', `127.0.0.1:${port}`, '--shutdown-timeout', '1'],
+      ],
+      ready: async (port) => {
+        const response = await fetch(`http://127.0.0.1:${port}/health`);
+        await response.body?.cancel();
+        if (!response.ok) throw new Error(`${response.status}`);
+      },
+    });
+    closers.add(server, () => server.stop());
+    return `http://127.0.0.1:${server.port}`;
+  },
+};
+
+/** Runs something with the variables that a code names, each with a fresh and empty database. */
+export async function withServers<T>(
+  code: string,
+  use: (env: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  const closers = new Closers();
+  try {
+    const env: Record<string, string> = {};
+    for (const [name, make] of Object.entries(VARIABLES)) {
+      if (new RegExp(`\\b${name}\\b`).test(code)) env[name] = await make(closers);
+    }
+    return await use(env);
+  } finally {
+    await closers.close();
+  }
+}
