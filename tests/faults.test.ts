@@ -10,7 +10,11 @@ import { after, test } from 'node:test';
 
 import { STRATEGIES } from './faults/aftermath.ts';
 import { KILLED, killInstallers } from './faults/installers.ts';
+import { FILE_STRATEGIES, JOURNALS, tightPlaces } from './faults/disks.ts';
+import { D1_STRATEGIES, endIsolates, ISOLATE_ENDS, stopIsolates } from './faults/isolates.ts';
 import { crash, mortals } from './faults/servers.ts';
+import { several } from './faults/several.ts';
+import { breakWire, slowWire, WIRE_FAULTS, WIRES } from './faults/wires.ts';
 import { killChildren } from './support/child.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
@@ -40,6 +44,45 @@ for (const mortal of mortals()) {
   }
 }
 
+for (const wired of WIRES) {
+  for (const strategy of STRATEGIES) {
+    test(
+      `the network fails: ${WIRE_FAULTS.join(', ')} [${wired.subject.name}, ${strategy}]`,
+      options,
+      // At the same time, since most of it is waiting.
+      () => several(WIRE_FAULTS.length, WIRE_FAULTS, (fault) => breakWire(wired, strategy, fault)),
+    );
+    test(
+      `a network that is slow [${wired.subject.name}, ${strategy}]`,
+      options,
+      () => slowWire(wired, strategy, 50),
+    );
+  }
+}
+
+for (const end of ISOLATE_ENDS) {
+  for (const strategy of D1_STRATEGIES) {
+    test(
+      `Workers die in the middle of an install: ${end} [d1, ${strategy}]`,
+      options,
+      () => endIsolates(strategy, end),
+    );
+  }
+}
+
+for (const { name, run } of tightPlaces()) {
+  for (const journal of JOURNALS) {
+    for (const strategy of FILE_STRATEGIES) {
+      test(
+        `no room: ${name} [sqlite, ${journal}, ${strategy}]`,
+        options,
+        () => run({ journal, strategy }),
+      );
+    }
+  }
+}
+
 test('the servers stop', options, async () => {
+  await stopIsolates();
   for (const { engine } of KILLED) await (await engine.start()).stop();
 });

@@ -44,6 +44,8 @@ export interface IsolatesOptions {
 /** Some isolates and their databases. */
 export interface Isolates {
   readonly count: number;
+  /** Where they are now, for proxies in between. */
+  endpoint(): { host: string; port: number };
   /** A new D1 database, or nothing when all have been given out. */
   create(): IsolateDatabase | undefined;
   /** Asks for something on the other side. */
@@ -98,6 +100,7 @@ export async function startIsolates(options: IsolatesOptions = {}): Promise<Isol
   let given = 0;
   return {
     count,
+    endpoint: () => workerd.endpoint(),
     create: () => {
       const name = names[given++];
       if (name === undefined) return undefined;

@@ -35,12 +35,14 @@ export interface WorkerRequest {
   path?: string;
   headers?: Record<string, string>;
   body?: string;
-  /** Ends the request, as a client does that goes away. */
-  signal?: AbortSignal;
+  /** Another host and port than the runtime's own: a proxy that the test has put in between. */
+  via?: { host: string; port: number };
 }
 
 /** A running workerd. */
 export interface Workerd {
+  /** Where it is now. */
+  endpoint(): { host: string; port: number };
   /** Calls a Worker over HTTP. */
   fetch(worker: string, request?: WorkerRequest): Promise<WorkerAnswer>;
   /** Miniflare's own view of a D1 binding, true to the letter but slow. */
@@ -114,6 +116,7 @@ async function start(workers: readonly WorkerOptions[]): Promise<Workerd> {
     pid = newestPid();
   };
   return {
+    endpoint: () => ({ host: url.hostname, port: Number(url.port) }),
     fetch: (worker, request = {}) => fetchFrom(url, agent, worker, request),
     d1: (worker, binding) => miniflare.getD1Database(binding, worker),
     kill: async () => {
@@ -158,15 +161,17 @@ function workerdBinary(): string {
 // Not Miniflare's own `dispatchFetch`, which under Bun sends all requests to the same Worker, nor
 // the runtime's `fetch`, which may not set the host.
 function fetchFrom(
-  { hostname, port }: URL,
+  url: URL,
   agent: Agent,
   worker: string,
-  { path = '/', headers, body, signal }: WorkerRequest,
+  { path = '/', headers, body, via }: WorkerRequest,
 ): Promise<WorkerAnswer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       {
-        ...{ agent, hostname, port, path, signal },
+        ...{ path, host: via?.host ?? url.hostname, port: via?.port ?? url.port },
+        // No connection of a proxy is kept, which is gone before the next request.
+        agent: via ? undefined : agent,
         headers: { ...headers, host: `${worker}.test` },
         method: body === undefined ? 'GET' : 'POST',
       },

@@ -16,9 +16,10 @@ import { CEILING_MS, LEASE_MS, TABLES } from './counts.ts';
 
 /**
  * What was found: `'claimed'` is a claim without its end, and `'partial'` some tables without a
- * claim. Both are for the next caller to deal with, and under a lease only.
+ * claim. Both are for the next caller to deal with, and under a lease only. Where nobody looked
+ * before the next caller, what that had to install was `'undone'`.
  */
-export type Left = 'nothing' | 'claimed' | 'partial' | 'everything';
+export type Left = 'nothing' | 'claimed' | 'partial' | 'undone' | 'everything';
 
 /** All strategies: the next caller may use any. */
 export const STRATEGIES = ['transaction', 'batch', 'lease'] as const;
@@ -61,7 +62,7 @@ export async function judge(
   patient: Patient,
   { strategy, acknowledged }: Hit,
   nextOn: () => Caller | Promise<Caller>,
-  { next, isAtOnce }: { next: Strategy; isAtOnce: boolean },
+  { next, isAtOnce, mark = 'by_next' }: { next: Strategy; isAtOnce: boolean; mark?: string },
 ): Promise<Left> {
   const before = isAtOnce ? undefined : await look(patient);
   if (before && strategy !== 'lease') {
@@ -74,27 +75,27 @@ export async function judge(
   const caller = await nextOn();
   const settled = await within(
     CEILING_MS,
-    callAndUse(withBatchFor(next, caller), askFor('by_next', next, isRepeated)),
+    callAndUse(withBatchFor(next, caller), askFor(mark, next, isRepeated)),
   );
   assert.ok(settled.outcome !== 'threw' && settled.unusable === undefined, JSON.stringify(settled));
   if (isCounted) assert.equal(settled.outcome, 'already-installed', 'an install was lost');
   if (before?.left === 'everything') assert.equal(settled.installed, false);
   if (before && before.left !== 'everything' && strategy !== 'lease') {
     // What had been sent before the fault may have been carried out after we looked.
-    assert.ok(settled.installed || (await look(patient)).marks[0] !== 'by_next');
+    assert.ok(settled.installed || (await look(patient)).marks[0] !== mark);
   }
 
   const after = await look(patient);
   assert.equal(after.left, 'everything', text(after));
   assert.equal(after.rows[0]!.lease, null);
   if (strategy !== 'lease') assert.equal(after.marks.length, 1, text(after));
-  assert.equal(after.marks.includes('by_next'), settled.installed, text(after));
+  assert.equal(after.marks.includes(mark), settled.installed, text(after));
   for (const { outcome, mark } of acknowledged) {
     if (outcome === 'installed') assert.ok(after.marks.includes(mark), `${mark}: ${text(after)}`);
   }
   const last = await callAndUse(withBatchFor(strategy, caller), askFor('by_last', strategy, true));
   assert.equal(last.outcome, 'already-installed', JSON.stringify(last));
-  return before?.left ?? (settled.installed ? 'nothing' : 'everything');
+  return before?.left ?? (settled.installed ? 'undone' : 'everything');
 }
 
 /** The caller without its batch, unless that is what it is to use. */

@@ -11,7 +11,7 @@ import type { Left } from './aftermath.ts';
 export class Toll {
   readonly #what: string;
   readonly #startedAt = performance.now();
-  readonly #left: Record<Left, number> = { nothing: 0, claimed: 0, partial: 0, everything: 0 };
+  readonly #left = new Map<Left, number>();
   #acknowledged = 0;
 
   /** `what` names the faults. */
@@ -21,24 +21,24 @@ export class Toll {
 
   /** How many there were. */
   get total(): number {
-    return Object.values(this.#left).reduce((a, b) => a + b, 0);
+    return Array.from(this.#left.values()).reduce((a, b) => a + b, 0);
   }
 
   /** How many left this. */
   count(left: Left): number {
-    return this.#left[left];
+    return this.#left.get(left) ?? 0;
   }
 
   /** One fault, and how many calls had resolved before or despite it. */
   add(left: Left, acknowledged = 0): void {
-    this.#left[left]++;
+    this.#left.set(left, this.count(left) + 1);
     this.#acknowledged += acknowledged;
   }
 
   /** Says what it came to, where the full count was asked for. */
   tell(more = ''): void {
     const seconds = ((performance.now() - this.#startedAt) / 1_000).toFixed(1);
-    const left = Object.entries(this.#left).map(([what, count]) => `${count} ${what}`).join(', ');
+    const left = Array.from(this.#left, ([what, count]) => `${count} ${what}`).sort().join(', ');
     tell(
       `${this.#what}: ${this.total} in ${seconds} s, left ${left}; ` +
         `${this.#acknowledged} acknowledged, none lost${more}`,

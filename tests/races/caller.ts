@@ -4,6 +4,8 @@
  * @module
  */
 
+import { sql } from 'kysely';
+
 import { type AtomicBatch, libsqlBatch, postgresBatch } from '../../mod.ts';
 import { marked, schemaAgain } from '../batch/ddl.ts';
 import type { Engine } from '../engines/engine.ts';
@@ -33,9 +35,10 @@ async function obey(order: Order): Promise<void> {
   }
 }
 
-async function open({ engine, address, busyTimeoutMs = 0 }: OpenOrder): Promise<Caller> {
+async function open({ engine, address, busyTimeoutMs = 0, journal }: OpenOrder): Promise<Caller> {
   const options = { busyTimeoutMs, onStatement: () => onStatement() };
   const db = await (await engineOf(engine)).open!(address, options);
+  if (journal) await sql.raw(`pragma journal_mode = ${journal}`).execute(db).catch(() => {});
   const { batch, end } = await batchOf(engine, address, busyTimeoutMs);
   close = async () => {
     await end();

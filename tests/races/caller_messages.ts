@@ -14,6 +14,8 @@ export interface OpenOrder {
   readonly address: string;
   /** How long SQLite itself waits for a lock. Default 0, as the driver has it. */
   readonly busyTimeoutMs?: number;
+  /** The journal of a SQLite file. Left as the file has it where absent. */
+  readonly journal?: 'wal' | 'delete';
 }
 
 /** One call of the library. */

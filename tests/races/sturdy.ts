@@ -49,9 +49,12 @@ export function sturdyCaller(
   database: TestDatabase,
   options: ConnectOptions = {},
 ): Required<Pick<Caller, 'db' | 'batch'>> {
+  // Some handles are watched too, but each unit is to be seen once.
+  const { via, connections, busyTimeoutMs } = options;
+  const unseen = { via, connections, busyTimeoutMs };
   const handle = engine.name === 'postgres'
-    ? sturdyPool(database, options)
-    : database.handle!(options);
+    ? sturdyPool(database, unseen)
+    : database.handle!(unseen);
   return {
     db: connectSturdily(engine, database, options),
     batch: observeBatch(batchOn(handle as never), options),

@@ -1,0 +1,137 @@
+/**
+ * Networks that fail: each request of an install in turn is lost, or its answer, or nothing passes
+ * from there on; and one that is merely slow.
+ *
+ * @module
+ */
+
+import assert from 'node:assert/strict';
+
+import type { Strategy } from '../../mod.ts';
+import { inDatabase } from '../batch/subjects.ts';
+import { WIRED, type WireSubject } from '../batch/wire.ts';
+import { within } from '../cases/support.ts';
+import type { TestDatabase } from '../engines/engine.ts';
+import { during } from '../processes/during.ts';
+import { type Random, seeded, spreadInteger } from '../processes/random.ts';
+import { callAndUse } from '../races/call.ts';
+import { sturdyCaller } from '../races/sturdy.ts';
+import { assertOneInstall } from '../races/tally.ts';
+import { type Fault, type Proxy, startProxy } from '../support/proxy.ts';
+import { acknowledgedIn, askFor, judge, STRATEGIES, withBatchFor } from './aftermath.ts';
+import { CEILING_MS, COUNTS } from './counts.ts';
+import { several } from './several.ts';
+import { Toll } from './toll.ts';
+
+/** What may happen to a request. */
+export const WIRE_FAULTS = ['lose request', 'lose answer', 'silence', 'silence answers'] as const;
+
+/** The engines whose bytes can be read, where they are to be had. */
+export const WIRES: readonly WireSubject[] = WIRED.filter(({ subject }) => !subject.engine.missing);
+
+/** How many at a time: most of each is waiting for a lease to run out, or for a server to act. */
+const WIDTH = 8;
+
+interface Stage {
+  readonly wired: WireSubject;
+  readonly database: TestDatabase;
+  readonly proxy: Proxy;
+  readonly strategy: Strategy;
+}
+
+/** An install behind a proxy. */
+function onWire(
+  wired: WireSubject,
+  strategy: Strategy,
+  use: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  return inDatabase(wired.subject, async (database) => {
+    const { endpoint } = await wired.subject.engine.start();
+    const proxy = await startProxy(wired.framing, endpoint!);
+    try {
+      await use({ wired, database, proxy, strategy });
+    } finally {
+      await proxy.stop();
+    }
+  });
+}
+
+/** One kind of fault, at one request after the other. */
+export async function breakWire(
+  wired: WireSubject,
+  strategy: Strategy,
+  fault: Fault,
+): Promise<void> {
+  const toll = new Toll(`${wired.subject.name}, ${strategy}, ${fault}`);
+  await seeded(async (random) => {
+    const requests = await measure(wired, strategy);
+    const places = placesIn(random, requests);
+    await several(
+      WIDTH,
+      places,
+      (place, n) =>
+        during(
+          `at request ${place} of ${requests}`,
+          () => onWire(wired, strategy, (stage) => breakOnce(stage, fault, { place, n }, toll)),
+        ),
+    );
+    toll.tell(`; ${requests} requests`);
+  });
+}
+
+/** All of them, or some and the last one, which commits. */
+function placesIn(random: Random, requests: number): number[] {
+  const count = Math.min(COUNTS.requests, requests);
+  return [...spreadInteger(random, count - 1, 1, requests - 1), requests];
+}
+
+async function measure(wired: WireSubject, strategy: Strategy): Promise<number> {
+  let requests = 0;
+  await onWire(wired, strategy, async (stage) => {
+    const resolved = () => requests = stage.proxy.requests.length;
+    const { outcome } = await call(stage, 'by_0', resolved);
+    assert.equal(outcome, 'installed');
+  });
+  return requests;
+}
+
+function call({ wired, database, proxy, strategy }: Stage, mark: string, resolved?: () => void) {
+  const caller = { ...sturdyCaller(wired.subject, database, { via: proxy }), resolved };
+  return callAndUse(withBatchFor(strategy, caller), askFor(mark, strategy, strategy === 'lease'));
+}
+
+async function breakOnce(
+  stage: Stage,
+  fault: Fault,
+  { place, n }: { place: number; n: number },
+  toll: Toll,
+): Promise<void> {
+  const { wired, database, proxy, strategy } = stage;
+  const isHeld = fault === 'silence' || fault === 'silence answers';
+  const nextOn = () => sturdyCaller(wired.subject, database);
+  const choices = { next: STRATEGIES[n % STRATEGIES.length]!, isAtOnce: n % 2 === 1 };
+
+  const sprung = proxy.inflictAt(place, fault);
+  const calling = call(stage, 'by_held');
+  await within(CEILING_MS, isHeld ? Promise.race([sprung, calling]) : calling);
+  if (isHeld) {
+    // Whoever comes now knows nothing of the one that hangs.
+    toll.add(await judge(database, { strategy, acknowledged: [] }, nextOn, choices));
+    proxy.inflict('cut');
+    proxy.heal();
+  }
+  const settled = await within(CEILING_MS, calling);
+  const acknowledged = acknowledgedIn([{ settled, mark: 'by_held' }]);
+  const mark = 'by_other';
+  const left = await judge(database, { strategy, acknowledged }, nextOn, { ...choices, mark });
+  if (!isHeld) toll.add(left, acknowledged.length);
+}
+
+/** Everything takes so long; nothing else is wrong. */
+export function slowWire(wired: WireSubject, strategy: Strategy, ms: number): Promise<void> {
+  return onWire(wired, strategy, async (stage) => {
+    stage.proxy.delay(ms);
+    const calls = [0, 1, 2].map((at) => call(stage, `by_${at}`));
+    assertOneInstall(await within(CEILING_MS, Promise.all(calls)));
+  });
+}
