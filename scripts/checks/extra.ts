@@ -25,6 +25,11 @@ const EXTRAS: readonly Extra[] = [
   { name: 'plan', command: ['run', '-A', 'scripts/plan.ts'], counts: 'exit code' },
   { name: 'npm package', command: ['run', '-A', 'scripts/package_check.ts'], counts: 'last line' },
   { name: 'examples', command: ['run', '-A', 'scripts/examples.ts'], counts: 'last line' },
+  {
+    name: 'kysely versions',
+    command: ['run', '-A', 'scripts/kysely_versions.ts'],
+    counts: 'last line',
+  },
 ];
 
 /** The programs as steps. */

@@ -32,13 +32,13 @@ export interface LifeTest {
 }
 
 /** The cases that an engine can run, once for each strategy that it can do. */
-export function testsFor(engine: Engine): LifeTest[] {
+export function testsFor(engine: Engine, cases: readonly LifeCase[] = CASES): LifeTest[] {
   const { dialect, transactions, concurrent } = engine;
   // sqld takes the write lock from a transaction after 5 s, once somebody else wants it.
   const able = { dialect, transactions, concurrent, lasting: engine.name !== 'libsql-http' };
   const isMet = ({ needs = {} }: LifeCase) =>
     Object.entries(needs).every(([name, value]) => able[name as keyof typeof able] === value);
-  return CASES.filter(isMet).flatMap(({ name, each, run }) =>
+  return cases.filter(isMet).flatMap(({ name, each, run }) =>
     (each ? strategiesOf(engine) : ['auto' as const]).map((strategy) => ({
       name: each ? `${name} [${strategy}]` : name,
       run: (database) =>

@@ -1,0 +1,72 @@
+/**
+ * What the types of a user's tables do in the library's: read by the compiler only, with each
+ * version of Kysely. A mistake that is none any more is an error, too.
+ *
+ * @module
+ */
+
+import { bootstrapSchema, createBootstrap, planSchema, schemaStatus } from '@arraypress/db-migrate';
+import { testSchema } from '@arraypress/db-migrate/testing';
+import type { Kysely } from 'kysely';
+
+/** A user's tables. */
+export interface Tables {
+  /** One of them. */
+  users: { id: number; email: string };
+}
+
+/** An instance knows its tables, and so does the DDL. */
+export async function ownTables(db: Kysely<Tables>): Promise<void> {
+  await bootstrapSchema(db, {
+    version: '0001',
+    ddl: async (db) => {
+      await db.insertInto('users').values({ id: 1, email: 'a' }).execute();
+      // @ts-expect-error There is no such column.
+      await db.insertInto('users').values({ id: 1, mail: 'a' }).execute();
+      // @ts-expect-error There is no such table.
+      await db.selectFrom('people').selectAll().execute();
+    },
+    upgrades: [{
+      from: '0000',
+      ddl: async (db) => {
+        await db.updateTable('users').set({ email: 'b' }).execute();
+        // @ts-expect-error It is no number.
+        await db.updateTable('users').set({ email: 1 }).execute();
+      },
+    }],
+  });
+  const ensure = createBootstrap({
+    version: '0001',
+    ddl: (db: Kysely<Tables>) => db.selectFrom('users').select('email').execute(),
+  });
+  await ensure(db);
+  await planSchema(db, (db) => db.selectFrom('users').select('id').execute());
+  // @ts-expect-error There is no such column.
+  await planSchema(db, (db) => db.selectFrom('users').select('name').execute());
+  const [entry] = await schemaStatus(db);
+  entry?.version satisfies string | undefined;
+}
+
+/** What is no instance is refused, and so is what is no field. */
+export async function wrongInput(db: Kysely<Tables>): Promise<void> {
+  // @ts-expect-error No version.
+  await bootstrapSchema(db, { ddl: () => {} });
+  // @ts-expect-error No strategy.
+  await bootstrapSchema(db, { version: '0001', ddl: () => {}, strategy: 'fast' });
+  // @ts-expect-error No instance.
+  await bootstrapSchema({}, { version: '0001', ddl: () => {} });
+  // @ts-expect-error No field.
+  await bootstrapSchema(db, { version: '0001', ddl: () => {}, timeout: 1 });
+}
+
+/** The kit for test suites knows them, too. */
+export async function ownTest(connect: () => Kysely<Tables>): Promise<void> {
+  const report = await testSchema({
+    database: () => ({ connect }),
+    config: {
+      version: '0001',
+      ddl: (db) => db.selectFrom('users').select('email').execute(),
+    },
+  });
+  report.passed satisfies boolean;
+}
