@@ -8,6 +8,7 @@ import { checkImports } from './imports.ts';
 import { single, type Step } from './outcome.ts';
 import { ROOT, run } from './process.ts';
 import { checkWebTypes } from './web_types.ts';
+import { checkWorkflows } from './workflows.ts';
 
 /** What needs no database: it needs no permission either. */
 const UNITS = ['config', 'contention', 'recorder', 'sql_text', 'wait'];
@@ -28,6 +29,7 @@ export async function checks(): Promise<Step[]> {
     },
     { name: 'imports of mod.ts, src', runtime: 'deno', run: () => checkImports(library) },
     { name: 'web types only', runtime: 'deno', run: () => checkWebTypes(library) },
+    { name: 'workflows', runtime: 'deno', run: checkWorkflows },
   ];
 }
 
