@@ -21,6 +21,11 @@ interface Extra {
 
 /** To have one more program run by the test command, add it here. */
 const EXTRAS: readonly Extra[] = [
+  {
+    name: 'bench, what it counts',
+    command: ['run', '-A', 'scripts/bench.ts', '--smoke'],
+    counts: 'last line',
+  },
   { name: 'demo', command: ['run', '-A', 'scripts/demo.ts'], counts: 'exit code' },
   { name: 'plan', command: ['run', '-A', 'scripts/plan.ts'], counts: 'exit code' },
   { name: 'npm package', command: ['run', '-A', 'scripts/package_check.ts'], counts: 'last line' },

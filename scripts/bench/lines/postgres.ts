@@ -45,7 +45,7 @@ const ENDS_OF_STATEMENTS = [...'CEI'].map((letter) => letter.charCodeAt(0));
 
 /** Counts what the server of one connection answers: it ends statements, and it gets ready. */
 function counter(state: LineState): (bytes: Buffer) => void {
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   let isStarted = false;
   return (bytes) => {
     rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);

@@ -33,7 +33,12 @@ export const knex: Peer = {
           return Promise.resolve();
         }
       }
-      const db = createKnex({ client: Client, useNullAsDefault: true, connection: {}, ...quiet });
+      const db = createKnex({
+        client: Client as never,
+        useNullAsDefault: true,
+        connection: {},
+        ...quiet,
+      });
       open.push(db);
       return installWith(db, tables);
     },

@@ -1,0 +1,106 @@
+/**
+ * The benchmarks: this library beside what people use instead, measured in one run. Writes a text,
+ * the data and charts to `scripts/bench/results/`.
+ *
+ *     deno task bench                         all of it, some minutes
+ *     deno task bench --quick                 with few samples
+ *     deno task bench --only wire,cpu         of: cpu, import, wire, delay, growth
+ *     deno task bench --out FOLDER            writes elsewhere
+ *     deno task bench --smoke                 only what is counted, as a test
+ *
+ * @module
+ */
+
+import { parseArgs } from 'node:util';
+
+import { Engines } from './bench/engines/list.ts';
+import { machine } from './bench/machine.ts';
+import { Progress } from './bench/progress.ts';
+import { markdown } from './bench/report/markdown.ts';
+import { write } from './bench/report/write.ts';
+import { type Results, type SectionName, SECTIONS } from './bench/results.ts';
+import { FULL, QUICK, type Run } from './bench/run.ts';
+import { smoke } from './bench/smoke.ts';
+import { verdict } from './bench/verdict.ts';
+import { endAllOnSignals, ROOT } from './checks/process.ts';
+import { mark, printLines, strong } from './demo/terminal.ts';
+
+interface Selection {
+  readonly sections: readonly SectionName[];
+  readonly isQuick: boolean;
+  readonly isSmoke: boolean;
+  readonly folder: string;
+}
+
+const selection = readArguments();
+endAllOnSignals();
+const engines = new Engines();
+const code = selection.isSmoke ? await test() : await bench();
+await engines.stop();
+Deno.exit(code);
+
+async function test(): Promise<number> {
+  const { passed, failed } = await smoke(engines);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+async function bench(): Promise<number> {
+  const here = await machine();
+  const run: Run = {
+    engines,
+    effort: selection.isQuick ? QUICK : FULL,
+    progress: new Progress(),
+  };
+  const measured: Record<string, unknown> = {};
+  for (const name of selection.sections) measured[name] = await SECTIONS[name](run);
+  run.progress.end();
+  const results = {
+    machine: { ...here, engines: await engines.versions() },
+    effort: run.effort,
+    ...measured,
+  } as Results;
+  console.log(markdown(results));
+  const files = await write(results, selection.folder);
+  const findings = verdict(results);
+  printLines([
+    ...(findings.length > 0 ? [strong('What it must reach')] : []),
+    ...findings.flatMap(({ promise, isReached, measured }) => [
+      `${mark(isReached ? 'reached' : 'MISSED ', isReached)} ${promise}`,
+      `        ${measured}`,
+    ]),
+    '',
+    `Written to ${selection.folder}: ${files.join(', ')}`,
+  ]);
+  return 0;
+}
+
+/** Reads the command line, and ends the script where it makes no sense. */
+function readArguments(): Selection {
+  try {
+    const { values } = parseArgs({
+      args: Deno.args,
+      options: {
+        only: { type: 'string' },
+        out: { type: 'string' },
+        quick: { type: 'boolean' },
+        smoke: { type: 'boolean' },
+      },
+    });
+    const all = Object.keys(SECTIONS) as SectionName[];
+    const asked = values.only?.split(',') ?? all;
+    const unknown = asked.find((name) => !all.includes(name as SectionName));
+    if (unknown !== undefined) {
+      throw new Error(`Unknown section "${unknown}": it is one of ${all.join(', ')}`);
+    }
+    return {
+      sections: all.filter((name) => asked.includes(name)),
+      isQuick: values.quick ?? false,
+      isSmoke: values.smoke ?? false,
+      folder: values.out ?? `${ROOT}/scripts/bench/results`,
+    };
+  } catch (error) {
+    console.error((error as Error).message);
+    Deno.exit(2);
+  }
+}
