@@ -29,7 +29,8 @@ import { Toll } from './toll.ts';
 const WIDTH = 3;
 
 /** Those whose databases another process can open. */
-export const KILLED: readonly Subject[] = [onLibsqlFile, onSqld, onPostgres];
+export const KILLED: readonly Subject[] = [onLibsqlFile, onSqld, onPostgres]
+  .filter(({ engine }) => !engine.missing);
 
 /** Kills under one strategy, each followed by a caller that uses any of them. */
 export async function killInstallers(subject: Subject, strategy: Strategy): Promise<void> {
