@@ -28,6 +28,11 @@ const EXTRAS: readonly Extra[] = [
   },
   { name: 'demo', command: ['run', '-A', 'scripts/demo.ts'], counts: 'exit code' },
   { name: 'plan', command: ['run', '-A', 'scripts/plan.ts'], counts: 'exit code' },
+  {
+    name: 'diagrams',
+    command: ['run', '-A', 'scripts/diagrams.ts', '--dry-run'],
+    counts: 'exit code',
+  },
   { name: 'npm package', command: ['run', '-A', 'scripts/package_check.ts'], counts: 'last line' },
   { name: 'examples', command: ['run', '-A', 'scripts/examples.ts'], counts: 'last line' },
   {
