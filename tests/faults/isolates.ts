@@ -20,7 +20,10 @@ import { acknowledgedIn, askFor, judge, withBatchFor } from './aftermath.ts';
 import { CEILING_MS, COUNTS, LEASE_MS, TABLES } from './counts.ts';
 import { Toll } from './toll.ts';
 
-/** How it ends: for `'cancel'` the client goes away, the others are about all isolates. */
+/**
+ * How it ends: for `'cancel'` the client goes away, and workerd drops the request; the others are
+ * about all isolates.
+ */
 export const ISOLATE_ENDS = ['cancel', 'replace', 'kill'] as const;
 
 type End = (typeof ISOLATE_ENDS)[number];

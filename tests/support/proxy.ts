@@ -58,7 +58,9 @@ export async function startProxy(framing: Framing, target: Endpoint): Promise<Pr
 
   const inflict: Proxy['inflict'] = (fault) => {
     state = fault;
-    if (fault === 'cut') { for (const socket of sockets) socket.destroy(); }
+    if (fault !== 'cut') return;
+    // A mere end of the stream would be no news to a server that is busy answering.
+    for (const socket of sockets) socket.resetAndDestroy();
   };
 
   /** The fault that this request springs, if it does. */
