@@ -21,7 +21,7 @@ import {
 } from './examples/consumer.ts';
 import { type Example, examplesIn, isWorker, packagesOf, type Place } from './examples/readme.ts';
 import { firstCall } from './examples/first_call.ts';
-import { withServers } from './examples/servers.ts';
+import { whyNotHere, withServers } from './examples/servers.ts';
 import { runInWorkerd } from './examples/worker.ts';
 import { buildPackage } from './npm.ts';
 
@@ -101,7 +101,7 @@ function consumer(
     ...(place === 'deno'
       ? [{ name: 'deno: types', run: () => denoCheck(made.folder, examples) }]
       : []),
-    ...examples.map((example): Check => ({
+    ...examples.filter(isPossible).map((example): Check => ({
       name: `${name}: ${example.name}`,
       run: () => withServers(example.code, (env) => runExample(made, example, env)),
     })),
@@ -167,6 +167,12 @@ function checked(all: readonly Example[], make: Make): Row {
 
 function typesFor(packages: readonly string[]): string[] {
   return packages.flatMap((name) => TYPES[name] ?? []);
+}
+
+function isPossible({ name, code }: Example): boolean {
+  const reason = whyNotHere(code);
+  if (reason !== undefined) console.log(`skipped: example ${name}: ${reason}`);
+  return reason === undefined;
 }
 
 function isMarked({ places }: Example): boolean {

@@ -8,6 +8,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { pathToFileURL } from 'node:url';
 
 import { ROOT, run } from './checks/process.ts';
 import { type Row, runProgram } from './checks/program.ts';
@@ -53,7 +54,7 @@ async function checkBehaviour(folder: string): Promise<string> {
       command,
       '--disable-warning=ExperimentalWarning',
       '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
-      `--import=${ROOT}/scripts/kysely/hook.ts`,
+      `--import=${pathToFileURL(`${ROOT}/scripts/kysely/hook.ts`)}`,
       '--test',
       '--test-reporter=tap',
       `${ROOT}/scripts/kysely/behaviour.ts`,
@@ -92,5 +93,5 @@ async function standIn(folder: string, node: string): Promise<string> {
       ...missing.map((name: string) => `export class ${name} {}`),
     ].join('\n'),
   );
-  return new URL(`file://${file}`).href;
+  return pathToFileURL(file).href;
 }

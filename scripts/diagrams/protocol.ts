@@ -105,7 +105,7 @@ function meaningOf(sql: string): string {
     const match = pattern.exec(sql);
     if (match) return says.replace('$1', match[1] ?? '');
   }
-  throw new Error(`A statement that the diagram has no words for: ${sql}`);
+  return sql.replace(/\s+/g, ' ').slice(0, 40);
 }
 
 /**

@@ -60,7 +60,7 @@ function row(
   const end = settled!.at;
   const turn = claimedAt ?? end;
   const colour = settled!.error === undefined ? palette.good : palette.bad;
-  const said = settled!.error === undefined ? settled!.outcome : `${settled!.outcome}: no tables`;
+  const said = settled!.error === undefined ? settled!.outcome : `${settled!.outcome} too early`;
   return [
     text(LEFT - 10, y + 13, `#${id}`, { fill: palette.faint, size: 12, anchor: 'end' }),
     rect(x(calledAt!), y + 5, Math.max(1, x(turn) - x(calledAt!)), 9, palette.wait),

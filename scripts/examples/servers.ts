@@ -6,7 +6,7 @@
  */
 
 import { Closers, type RunningEngine } from '../../tests/engines/engine.ts';
-import { sqld } from '../../tests/engines/libsql.ts';
+import { libsqlHttp, sqld } from '../../tests/engines/libsql.ts';
 import { pg } from '../../tests/engines/postgres.ts';
 import { startServer } from '../../tests/engines/server.ts';
 
@@ -37,6 +37,11 @@ const VARIABLES: Readonly<Record<string, Make>> = {
     return `http://127.0.0.1:${server.port}`;
   },
 };
+
+/** Why an example cannot be run on this machine, if so. */
+export function whyNotHere(code: string): string | undefined {
+  return code.includes('TURSO_DATABASE_URL') ? libsqlHttp.missing : undefined;
+}
 
 /** Runs something with the variables that a code names, each with a fresh and empty database. */
 export async function withServers<T>(
