@@ -18,7 +18,7 @@ import type { LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
 import { beginPolitely, createSchema, isSchemaMissing } from './postgres.ts';
-import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
+import { isRead, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
 import { type Work, workFor } from './work.ts';
 
 /** One try. */
@@ -34,8 +34,10 @@ export class Attempt {
   readonly #isTransaction: boolean;
   #phase: 'claim' | 'ddl' | 'finish' | 'over' = 'claim';
   #finishingSince = 0;
-  /** The statements that the DDL has issued in the transaction. */
-  readonly #statements: { sql: string }[] = [];
+  /** True once the DDL has issued a statement through the instance it was given. */
+  #hasIssued = false;
+  /** What the DDL has changed: what a recorder would record. */
+  readonly #changes: Statement[] = [];
   #inFlight = 0;
   #lastFailure: { error: unknown } | undefined;
   #abandoned: { error: unknown } | undefined;
@@ -134,14 +136,16 @@ export class Attempt {
   async #enter(sql: string, connection: Handle): Promise<void> {
     const { dialect, details } = this.#call;
     // Kysely before 0.28 would send a late one on a connection that serves somebody else by now.
+    const statements = statementsOf(sql, dialect);
     const reason = this.#phase === 'ddl'
-      ? refusalInUnit(sql, dialect)
+      ? refusalInUnit(statements)
       : 'the install that it belonged to is over';
     if (reason) throw new StatementRefusedError(sql, reason, details);
     const end = this.#abandoned ?? this.#doomed;
     if (end) throw end.error;
     await this.#claim.check(connection, (error) => this.#doom(error));
-    this.#statements.push({ sql });
+    this.#hasIssued = true;
+    if (!isRead(statements)) this.#changes.push(...statements);
     this.#inFlight++;
   }
 
@@ -180,12 +184,11 @@ export class Attempt {
 
   /** The checksum of a canonical DDL: recorded, or of the statements that were just seen. */
   async #checksum(): Promise<string | null> {
-    const { dialect, checksum } = this.#call;
+    const { checksum } = this.#call;
     if (checksum !== undefined) return checksum;
-    // Only what a recorder would record: not reads, and nothing where the steps were run instead.
+    // Steps are not the canonical DDL, and under a lease nobody sees the statements.
     if (this.#work.from !== undefined || !this.#isTransaction) return null;
-    const changes = this.#statements.filter(({ sql }) => !isRead(statementsOf(sql, dialect)));
-    return await checksumOf(changes, dialect);
+    return await checksumOf(this.#changes);
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
@@ -206,7 +209,7 @@ export class Attempt {
   /** Whether the deadline or the signal may end this try now, and with which error. */
   #cut(): { error: unknown } | undefined {
     const end = this.#call.patience.exhausted();
-    const isStalled = this.#phase === 'ddl' && this.#isTransaction && this.#statements.length === 0;
+    const isStalled = this.#phase === 'ddl' && this.#isTransaction && !this.#hasIssued;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;

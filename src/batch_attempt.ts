@@ -10,7 +10,7 @@ import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
 import { batchEpilogue, batchPrologue, createSchema, isSchemaMissing } from './postgres.ts';
-import { type BatchStatement, record } from './recorder.ts';
+import { type BatchStatement, record, type RecordedStatement } from './recorder.ts';
 import type { Work } from './work.ts';
 
 /** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
@@ -51,7 +51,7 @@ export class BatchAttempt {
     );
   }
 
-  async #record(): Promise<BatchStatement[]> {
+  async #record(): Promise<RecordedStatement[]> {
     const { db, dialect, details } = this.#call;
     try {
       const statements = await record(db, this.#work.ddl, { dialect, details });
@@ -63,10 +63,10 @@ export class BatchAttempt {
     }
   }
 
-  async #checksum(ddl: readonly BatchStatement[]): Promise<string | null> {
-    const { dialect, checksum } = this.#call;
+  async #checksum(ddl: readonly RecordedStatement[]): Promise<string | null> {
+    const { checksum } = this.#call;
     if (checksum !== undefined) return checksum;
-    return this.#work.from === undefined ? await checksumOf(ddl, dialect) : null;
+    return this.#work.from === undefined ? await checksumOf(ddl) : null;
   }
 
   #checkLimits({ sql, parameters }: BatchStatement): void {

@@ -209,7 +209,7 @@ class Bootstrap {
 
   async #checksum(): Promise<string> {
     const { db, dialect, details } = this.#call;
-    return await checksumOf(await record(db, this.#settings.ddl, { dialect, details }), dialect);
+    return await checksumOf(await record(db, this.#settings.ddl, { dialect, details }));
   }
 
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */

@@ -133,11 +133,16 @@ export interface Gate {
  */
 export function gatedTransaction(trx: Database, gate: Gate): Database {
   const executor = trx.getExecutor();
+  // A transaction has one connection.
+  let inside: Connection | undefined;
   return instanceOf(
     trx.constructor,
     executor.withConnectionProvider({
       provideConnection: (consumer, ...rest) =>
-        executor.provideConnection((connection) => consumer(gated(connection, gate)), ...rest),
+        executor.provideConnection(
+          (connection) => consumer(inside ??= gated(connection, gate)),
+          ...rest,
+        ),
     }),
     { createIntrospector: () => trx.introspection },
   );

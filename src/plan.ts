@@ -87,7 +87,7 @@ export async function planSchema<K extends KyselyLike>(
     sql,
     parameters: parameters.map(encode),
   }));
-  const checksum = await checksumOf(statements, dialect);
+  const checksum = await checksumOf(statements);
   return withMethod({ dialect, schema, statements: planned, checksum });
 }
 

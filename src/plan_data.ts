@@ -5,7 +5,7 @@
  */
 
 import type { BatchStatement } from './recorder.ts';
-import { type Dialect, statementsOf, tokens } from './sql_text.ts';
+import { type Dialect, type Statement, statementsOf } from './sql_text.ts';
 import { decode, type EncodedValue } from './values.ts';
 
 /** A statement of a plan. */
@@ -53,28 +53,15 @@ export async function checkPlan(
   };
   if (plan.dialect !== dialect) refuse(`for ${dialect}`, plan.dialect);
   if (plan.schema !== (schema ?? null)) refuse(`for schema ${schema ?? 'null'}`, plan.schema);
-  const checksum = await checksumOf(plan.statements, dialect);
+  const checksum = await checksumOf(
+    plan.statements.flatMap(({ sql }) => statementsOf(sql, dialect)),
+  );
   if (plan.checksum !== checksum) refuse(`with checksum ${checksum}: make it anew`, plan.checksum);
 }
 
 /** SHA-256 over the text of statements, without white space, comments and parameters. */
-export async function checksumOf(
-  statements: readonly { readonly sql: string }[],
-  dialect: Dialect,
-): Promise<string> {
-  const text = statements
-    .flatMap(({ sql }) => statementsOf(sql, dialect))
-    .map(({ sql }) => normalize(sql, dialect))
-    .join('\n');
+export async function checksumOf(statements: readonly Statement[]): Promise<string> {
+  const text = statements.map(({ normalized }) => normalized).join('\n');
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
   return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-// One token a line: what separates them does not matter, and what is inside a string does.
-function normalize(sql: string, dialect: Dialect): string {
-  const pieces: string[] = [];
-  for (const { kind, text } of tokens(sql, dialect)) {
-    if (kind !== 'space' && kind !== 'comment') pieces.push(text);
-  }
-  return JSON.stringify(pieces);
 }

@@ -32,6 +32,9 @@ export interface BatchStatement {
   readonly parameters: readonly unknown[];
 }
 
+/** A statement of a DDL, and what it says. */
+export interface RecordedStatement extends BatchStatement, Statement {}
+
 /** What {@linkcode record} needs to know. */
 export interface RecordOptions {
   readonly dialect: Dialect;
@@ -49,7 +52,7 @@ export async function record(
   db: Database,
   ddl: (db: unknown) => unknown,
   options: RecordOptions,
-): Promise<BatchStatement[]> {
+): Promise<RecordedStatement[]> {
   const recorder = new Recorder(options);
   await ddl(recorder.instance(db));
   if (recorder.statements.length === 0) {
@@ -64,7 +67,7 @@ export async function record(
 }
 
 class Recorder {
-  statements: BatchStatement[] = [];
+  statements: RecordedStatement[] = [];
   readonly #options: RecordOptions;
   /** The answers nobody has, by the statement that would have given them. */
   readonly #unknowns = new WeakMap<object, string>();
@@ -128,13 +131,14 @@ class Recorder {
 
   #read(query: CompiledQuery): Statement[] {
     const { dialect, details } = this.#options;
-    const reason = refusalInUnit(query.sql, dialect);
+    const statements = statementsOf(query.sql, dialect);
+    const reason = refusalInUnit(statements);
     if (reason) throw new StatementRefusedError(query.sql, reason, details);
     for (const parameter of query.parameters) {
       const source = typeof parameter === 'function' ? this.#unknowns.get(parameter) : undefined;
       if (source !== undefined) this.#refuse(source, 'a later statement uses what it answers');
     }
-    return statementsOf(query.sql, dialect);
+    return statements;
   }
 
   #isRead(query: CompiledQuery, statements: readonly Statement[]): boolean {
@@ -146,12 +150,13 @@ class Recorder {
   #push(query: CompiledQuery, statements: readonly Statement[]): void {
     // Drivers disagree about several statements in one text, so each travels alone; but nobody
     // can say whose parameters are whose.
-    if (statements.length <= 1) {
-      this.statements.push({ sql: query.sql, parameters: query.parameters });
+    const [only] = statements;
+    if (only && statements.length === 1) {
+      this.statements.push({ ...only, sql: query.sql, parameters: query.parameters });
     } else if (query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
       throw new StatementRefusedError(query.sql, reason, this.#options.details);
-    } else this.statements.push(...statements.map(({ sql }) => ({ sql, parameters: [] })));
+    } else this.statements.push(...statements.map((one) => ({ ...one, parameters: [] })));
   }
 
   #unanswered(

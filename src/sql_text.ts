@@ -15,55 +15,63 @@ export interface Token {
   readonly text: string;
 }
 
-type Rules = readonly (readonly [Token['kind'], RegExp])[];
-
-const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const STRING = /'(?:[^']|'')*(?:'|$)/y;
-const IDENTIFIER = /"(?:[^"]|"")*(?:"|$)/y;
-
-const RULES: Readonly<Record<Dialect, Rules>> = {
-  sqlite: [
-    ['space', /\s+/y],
-    ['comment', /--[^\n]*/y],
-    ['comment', /\/\*[^]*?(?:\*\/|$)/y],
-    ['string', STRING],
-    ['quoted', IDENTIFIER],
-    ['quoted', /`(?:[^`]|``)*(?:`|$)/y],
-    ['quoted', /\[[^\]]*(?:\]|$)/y],
-    ['parameter', /\?\d*/y],
-    ['word', WORD],
-  ],
-  postgres: [
-    ['space', /\s+/y],
-    ['comment', /--[^\n\r]*/y],
-    ['parameter', /\$\d+/y],
-    ['string', /[eE]'(?:[^'\\]|''|\\[^])*(?:'|$)/y],
-    ['string', STRING],
-    ['string', /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[^]*?(?:\$\1\$|$)/y],
-    ['quoted', IDENTIFIER],
-    ['word', WORD],
-  ],
+/** What a piece may be, the last of it any other single character. */
+const PIECES: Readonly<Record<Dialect, RegExp>> = {
+  sqlite: anyOf(
+    /\s+/,
+    /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/,
+    /--[^\n]*|\/\*[^]*?(?:\*\/|$)/,
+    /'[^']*(?:''[^']*)*(?:'|$)/,
+    /"[^"]*(?:""[^"]*)*(?:"|$)|`[^`]*(?:``[^`]*)*(?:`|$)|\[[^\]]*(?:\]|$)/,
+    /\?\d*|[^]/,
+  ),
+  // Of a comment that may hold others, only the beginning is found here.
+  postgres: anyOf(
+    /\s+/,
+    /(?![eE]')[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/,
+    /--[^\n\r]*|\/\*/,
+    /'[^']*(?:''[^']*)*(?:'|$)|[eE]'[^'\\]*(?:(?:''|\\[^])[^'\\]*)*(?:'|$)/,
+    /\$((?!\d)[\w\u0080-\uffff]*)\$[^]*?(?:\$\1\$|$)/,
+    /"[^"]*(?:""[^"]*)*(?:"|$)/,
+    /\$\d+|[^]/,
+  ),
 };
 
-/** Splits SQL into its pieces; joined, their texts are the SQL again. */
-export function* tokens(sql: string, dialect: Dialect): Generator<Token> {
-  for (let at = 0; at < sql.length;) {
-    const token = tokenAt(sql, at, dialect);
-    yield token;
-    at += token.text.length;
-  }
+function anyOf(...pieces: RegExp[]): RegExp {
+  return new RegExp(pieces.map(({ source }) => source).join('|'), 'g');
 }
 
-function tokenAt(sql: string, at: number, dialect: Dialect): Token {
-  if (dialect === 'postgres' && sql.startsWith('/*', at)) {
-    return { kind: 'comment', text: sql.slice(at, endOfNestedComment(sql, at)) };
+/** Splits SQL into its pieces; joined, their texts are the SQL again. */
+export function tokens(sql: string, dialect: Dialect): Token[] {
+  return piecesOf(sql, dialect).map((text) => ({ kind: kindOf(text, dialect), text }));
+}
+
+function piecesOf(sql: string, dialect: Dialect): string[] {
+  const piece = PIECES[dialect];
+  if (dialect === 'sqlite' || !sql.includes('/*')) return sql.match(piece) ?? [];
+  const pieces: string[] = [];
+  for (let at = 0; at < sql.length; at += pieces.at(-1)!.length) {
+    piece.lastIndex = at;
+    const text = piece.exec(sql)![0];
+    pieces.push(text === '/*' ? sql.slice(at, endOfNestedComment(sql, at)) : text);
   }
-  for (const [kind, rule] of RULES[dialect]) {
-    rule.lastIndex = at;
-    const match = rule.exec(sql);
-    if (match) return { kind, text: match[0] };
+  return pieces;
+}
+
+/** The kind of a piece, by how it begins. Asked for every piece of every DDL, so it is no regex. */
+function kindOf(piece: string, dialect: Dialect): Token['kind'] {
+  const first = piece[0]!;
+  if ((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first === '_') {
+    return piece[1] === `'` ? 'string' : 'word';
   }
-  return { kind: 'symbol', text: sql.charAt(at) };
+  if (first === `'`) return 'string';
+  if (first === '"') return 'quoted';
+  if (first >= '\u0080') return piece.trim() === '' ? 'space' : 'word';
+  if (first === '?' && dialect === 'sqlite') return 'parameter';
+  if (piece.trim() === '') return 'space';
+  if (piece.length === 1) return 'symbol';
+  if (first === '$') return /\d/.test(piece[1]!) ? 'parameter' : 'string';
+  return first === '-' || first === '/' ? 'comment' : 'quoted';
 }
 
 // Comments nest in Postgres and do not in SQLite.
@@ -84,6 +92,8 @@ export interface Statement {
   readonly sql: string;
   /** Its unquoted words in lower case. */
   readonly words: readonly string[];
+  /** All that it says, a line for each piece: what else separates them does not matter. */
+  readonly normalized: string;
 }
 
 /**
@@ -94,20 +104,23 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
   const statements: Statement[] = [];
   let sql = '';
   let words: string[] = [];
+  let normalized = '';
   let depth = 0;
   const end = () => {
-    if (words.length) statements.push({ sql: sql.trim(), words });
-    sql = '';
+    if (words.length > 0) statements.push({ sql: sql.trim(), words, normalized });
+    sql = normalized = '';
     words = [];
   };
-  for (const token of tokens(text, dialect)) {
-    if (token.text === ';' && depth === 0) {
+  for (const piece of piecesOf(text, dialect)) {
+    if (piece === ';' && depth === 0) {
       end();
       continue;
     }
-    sql += token.text;
-    if (token.kind !== 'word') continue;
-    const word = token.text.toLowerCase();
+    sql += piece;
+    const kind = kindOf(piece, dialect);
+    if (kind !== 'space' && kind !== 'comment') normalized += `${piece}\n`;
+    if (kind !== 'word') continue;
+    const word = piece.toLowerCase();
     if (word === 'begin' ? depth > 0 || hasBody(words) : word === 'case' && depth > 0) depth++;
     else if (word === 'end' && depth > 0) depth--;
     words.push(word);
@@ -135,12 +148,12 @@ const CONTROL = new Set([
 ]);
 
 /**
- * Why a text cannot be part of one transaction that the library has begun, as the rest of a
- * sentence about it; undefined if it can. Measured: a `commit` in the middle of a unit commits
+ * Why statements cannot be part of one transaction that the library has begun, as the rest of a
+ * sentence about them; undefined if they can. Measured: a `commit` in the middle of a unit commits
  * half of it, and nothing afterwards notices.
  */
-export function refusalInUnit(sql: string, dialect: Dialect): string | undefined {
-  for (const { words } of statementsOf(sql, dialect)) {
+export function refusalInUnit(statements: readonly Statement[]): string | undefined {
+  for (const { words } of statements) {
     const [first = '', second = ''] = words;
     const control = CONTROL.has(first) ? first : CONTROL.has(`${first} ${second}`) ? first : '';
     if (control) {
