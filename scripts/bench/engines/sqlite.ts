@@ -47,7 +47,7 @@ export function startSqlite(): Promise<BenchEngine> {
     },
   };
   const create = (): Promise<BenchDatabase> => {
-    const directory = scratch('bench', { inMemory: true });
+    const directory = scratch('bench');
     const path = join(directory, 'bench.db');
     const database: BenchDatabase = {
       caller: () => {

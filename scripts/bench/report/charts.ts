@@ -132,7 +132,7 @@ function specOf(title: string, unit: string, bars: readonly Bar[], theme: Theme)
         type: 'nominal' as const,
         title: null,
         scale: { domain: [...LEGEND], range: [...theme.colors] },
-        legend: isLast ? { orient: 'bottom' as const, labelColor: theme.text } : null,
+        legend: { orient: 'bottom' as const, labelColor: theme.text },
       };
       return {
         data: { values },

@@ -8,7 +8,7 @@ import { TITLES } from '../engines/list.ts';
 import { oneBatch, oneSelect } from '../peers/floors.ts';
 import { OTHERS } from '../peers/list.ts';
 import type { Results } from '../results.ts';
-import { DELAYS, REMOTE } from '../run.ts';
+import { REMOTE } from '../run.ts';
 import type { DelayRow } from '../sections/delay.ts';
 import type { Counted } from '../sections/wire.ts';
 import { fixed, verdict } from '../verdict.ts';
@@ -101,7 +101,8 @@ function thrown(errors: readonly (readonly string[])[]): string {
 
 function delay({ delay, effort }: Results): string[] {
   if (!delay) return [];
-  const heading = ['', ...DELAYS.map((ms) => `${ms} ms`), ...DELAYS.map((ms) => `x at ${ms} ms`)];
+  const { delays } = effort;
+  const heading = ['', ...delays.map((ms) => `${ms} ms`), ...delays.map((ms) => `x at ${ms} ms`)];
   const section = (engine: string, what: DelayRow['what'], floor: string) => {
     const ofEngine = delay.alone.filter((row) => row.engine === engine && row.what === what);
     const find = (peer: string, delayMs: number) =>
@@ -109,12 +110,12 @@ function delay({ delay, effort }: Results): string[] {
     return table(
       heading,
       [...new Set(ofEngine.map(({ peer }) => peer))].map((peer) => {
-        const rows = DELAYS.map((ms) => find(peer, ms));
+        const rows = delays.map((ms) => find(peer, ms));
         return [
           peer,
           ...rows.map((row) => row?.ms ? fixed(row.ms.median) : row?.error ? 'throws' : ''),
           ...rows.map((row, at) => {
-            const least = find(floor, DELAYS[at]!)?.ms?.median;
+            const least = find(floor, delays[at]!)?.ms?.median;
             return row?.ms && least ? fixed(row.ms.median / least) : '';
           }),
         ];
@@ -141,7 +142,9 @@ function races({ delay, effort }: Results): string[] {
   return [
     `## Time to ready, ${effort.callers} callers at once on a fresh database`,
     `Milliseconds of those who found the schema complete. "Early" resolved before it was. The ` +
-    `peers race once, this library several times, all of them counted.`,
+    `library's batch races several times, all of them counted, everybody else once; beyond ` +
+    `${effort.allRaceUpToMs} ms a few only, for the time it takes. All callers are of one process ` +
+    `on this machine, whose processor has its part in these figures: at 1 ms it is nearly all.`,
     ...REMOTE.flatMap((engine) => [
       `### ${TITLES[engine]}`,
       table(
@@ -264,7 +267,8 @@ function growth({ growth, effort }: Results): string[] {
       ]),
     ),
     '### Many databases from one process',
-    `${effort.tenants} SQLite files, one after the other: opened, looked after, closed.`,
+    `${effort.tenants} SQLite files, one after the other: opened, looked after, closed. Medians of ` +
+    `blocks, which took turns.`,
     table(
       ['', '', 'ms a database', 'databases a second'],
       tenants.map(({ what, name, msPerDatabase }) => [
