@@ -8,6 +8,7 @@ import process from 'node:process';
 import { test } from 'node:test';
 
 import { CASES, QUICK_CASES, testsFor } from './cases/all.ts';
+import { BATCHES } from './batch/subjects.ts';
 import { type CaseDatabase, within } from './cases/support.ts';
 import { engines } from './engines/list.ts';
 
@@ -28,13 +29,16 @@ const names = process.env.DB_MIGRATE_ENGINES?.split(',');
 for (const engine of engines.filter(({ name }) => names?.includes(name) ?? true)) {
   // sqld takes the write lock from a transaction after 5 seconds, once somebody else wants it.
   const lasting = engine.name !== 'libsql-http';
-  for (const { name, run } of testsFor({ ...engine, lasting }, cases)) {
+  const batchOn = BATCHES[engine.name];
+  for (const { name, run } of testsFor({ ...engine, lasting, batches: !!batchOn }, cases)) {
     test(`${engine.name}: ${name}`, { timeout: TIMEOUT_MS }, async () => {
       const database = await (await engine.start()).create();
       try {
         // Some drivers wait for a lock inside SQLite, and everything else in this process with them.
         const connect: Connect = (options) => database.connect({ busyTimeoutMs: 0, ...options });
-        await within(CEILING_MS, run({ connect }));
+        const batch: CaseDatabase['batch'] = (options) =>
+          batchOn!(database.handle!({ busyTimeoutMs: 0, ...options }) as never);
+        await within(CEILING_MS, run({ connect, batch }));
       } finally {
         await database.drop();
       }

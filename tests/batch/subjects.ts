@@ -114,6 +114,17 @@ export const onPGlite: Subject = {
     }),
 };
 
+/** The batch of each engine that has one, on what {@link TestDatabase.handle} gives. */
+export const BATCHES: Readonly<Record<string, (handle: never) => AtomicBatch>> = {
+  'libsql-file': libsqlBatch,
+  'libsql-http': libsqlBatch,
+  'postgres': postgresBatch,
+  'postgres-js': postgresBatch,
+  'pglite': onPGlite.batchOn,
+  'd1': d1Batch,
+  'durable-object': onObject.batchOn,
+};
+
 /** All of them. */
 export const SUBJECTS: readonly Subject[] = [
   onLibsqlFile,

@@ -5,6 +5,7 @@
  */
 
 import type { Strategy } from '../../mod.ts';
+import { connectWithBatch } from './batches.ts';
 import { cases as createBootstrap } from './create_bootstrap.ts';
 import { cases as ddl } from './ddl.ts';
 import { cases as drivers } from './drivers.ts';
@@ -44,6 +45,7 @@ export const QUICK_CASES: readonly Case[] = [
 export interface ConformanceTest {
   /** The promise, and the strategy where there is more than one. */
   readonly name: string;
+  readonly strategy: Strategy | 'auto';
   /** Resolves if the promise is kept in this database, which must be empty. */
   run(database: CaseDatabase): Promise<void>;
 }
@@ -56,14 +58,18 @@ export function testsFor(
   return cases.filter((one) => isMet(one, engine)).flatMap((one) =>
     strategiesOf(one, engine).map((strategy) => ({
       name: one.each ? `${one.name} [${strategy}]` : one.name,
+      strategy,
       run: (database) =>
         one.run({
           dialect: engine.dialect,
           transactions: engine.transactions,
           concurrent: engine.concurrent,
           lasting: engine.lasting,
+          batches: engine.batches,
           strategy,
-          connect: (options) => database.connect(options),
+          connect: strategy === 'batch'
+            ? (options) => connectWithBatch(database, options)
+            : (options) => database.connect(options),
         }),
     }))
   );
@@ -75,7 +81,14 @@ function isMet({ needs = {} }: Case, engine: Capabilities): boolean {
   );
 }
 
-function strategiesOf({ each }: Case, { transactions }: Capabilities): (Strategy | 'auto')[] {
+function strategiesOf(
+  { each }: Case,
+  { transactions, batches }: Capabilities,
+): (Strategy | 'auto')[] {
   if (!each) return ['auto'];
-  return transactions ? ['transaction', 'lease'] : ['lease'];
+  return [
+    ...(transactions ? ['transaction' as const] : []),
+    'lease',
+    ...(batches && each !== 'live' ? ['batch' as const] : []),
+  ];
 }

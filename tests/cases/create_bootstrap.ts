@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { sql } from 'kysely';
+import { Kysely, sql } from 'kysely';
 
 import {
   createBootstrap,
@@ -14,6 +14,7 @@ import {
   ForeignTableError,
   WaitTimeoutError,
 } from '../../mod.ts';
+import { batchOf } from './batches.ts';
 import { faulty } from './faults.ts';
 import {
   assertUsable,
@@ -255,7 +256,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'a call that never settles keeps no later one from its answer',
-    each: true,
+    each: 'live',
     needs: { concurrent: true },
     async run(t) {
       const held = gate();
@@ -294,5 +295,11 @@ function ensureOf(
   t: CaseContext,
   more: Partial<CreateBootstrapConfig<Db>> = {},
 ): EnsureSchema<Db> {
-  return createBootstrap({ ...configOf(t), ...more });
+  const ensure = createBootstrap({ ...configOf(t), ...more });
+  if (t.strategy !== 'batch') return ensure;
+  const withBatch: EnsureSchema<Db> = (db, options) =>
+    ensure(db, { batch: batchOf(db)!, ...options });
+  // What is remembered is remembered of the batch's database.
+  withBatch.forget = (key) => ensure.forget(key instanceof Kysely ? batchOf(key)?.database : key);
+  return withBatch;
 }

@@ -63,7 +63,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'the error of a failing statement is the one that the ddl itself saw',
-    each: true,
+    each: 'live',
     async run(t) {
       const db = t.connect();
       let seen: unknown;
@@ -84,7 +84,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'whatever the ddl throws comes out as it is',
-    each: true,
+    each: 'live',
     async run(t) {
       const db = t.connect();
       for (const thrown of [undefined, null, 'text', 0, Object.freeze({ code: 'X' })]) {
@@ -210,7 +210,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'the error of a statement that may be tried again is tried again until it passes',
-    each: true,
+    each: 'live',
     async run(t) {
       const db = t.connect();
       let runs = 0;

@@ -12,6 +12,8 @@ import {
   type QueryResult,
 } from 'kysely';
 
+import type { AtomicBatch } from '../../mod.ts';
+import { batchOf, setBatch, textOf } from './batches.ts';
 import type { Db } from './support.ts';
 
 type Run<T> = () => Promise<T>;
@@ -31,12 +33,13 @@ export const SILENT: Faults = {
   rollback: () => Promise.resolve(),
 };
 
-/** An instance on the connections of `db` whose driver has these faults. */
+/** An instance on the connections of `db` whose driver has these faults, and so has its batch. */
 export function faulty(db: Db, faults: Faults): Db {
   const executor = db.getExecutor();
-  return new Kysely({
+  const made: Db = new Kysely({
     dialect: {
-      createAdapter: () => executor.adapter,
+      // An object of its own, by which the instance is told from the other.
+      createAdapter: () => Object.create(executor.adapter),
       createQueryCompiler: () => ({
         compileQuery: (node, queryId) => executor.compileQuery(node, queryId),
       }),
@@ -44,6 +47,25 @@ export function faulty(db: Db, faults: Faults): Db {
       createDriver: () => new FaultyDriver(db, faults),
     },
   });
+  const batch = batchOf(db);
+  if (batch) setBatch(made, faultyBatch(batch, faults));
+  return made;
+}
+
+function faultyBatch(batch: AtomicBatch, { query }: Faults): AtomicBatch {
+  return {
+    ...batch,
+    async execute(statements) {
+      let rows: Awaited<ReturnType<AtomicBatch['execute']>> = [];
+      const send = async () => {
+        rows = await batch.execute(statements);
+        return { rows: [] };
+      };
+      if (query) await query(textOf(statements), send);
+      else await send();
+      return rows;
+    },
+  };
 }
 
 class FaultyDriver implements Driver {

@@ -16,6 +16,7 @@ import {
   type CaseContext,
   type Db,
   install,
+  installAgain,
   ledger,
   present,
   rowOf,
@@ -163,7 +164,7 @@ export const cases: readonly Case[] = [
             return send();
           },
         });
-        const result = await bootstrap(t, db, (_) => {});
+        const result = await bootstrap(t, db, installAgain);
         assert.equal(result.outcome, 'installed');
         assert.ok(sent >= busy, `${sent} statements`);
         await t.connect().schema.dropTable('migrations').execute();
@@ -178,7 +179,7 @@ export const cases: readonly Case[] = [
     each: true,
     async run(t) {
       for (const marker of MARKERS) {
-        const first = await bootstrap(t, t.connect(), (_) => {}, { marker });
+        const first = await bootstrap(t, t.connect(), installAgain, { marker });
         assert.equal(first.outcome, 'installed', marker);
         const { db, statements } = watched(t);
         const second = await bootstrap(t, db, () => assert.fail('run'), { marker });
@@ -204,7 +205,7 @@ export const cases: readonly Case[] = [
     async run(t) {
       const db = t.connect();
       for (const version of VERSIONS) {
-        const result = await bootstrap(t, db, (_) => {}, { version });
+        const result = await bootstrap(t, db, installAgain, { version });
         assert.equal(result.outcome, 'installed', version);
         assert.equal(result.version, version);
       }
@@ -297,15 +298,15 @@ async function assertRefused(t: CaseContext, table: ForeignTable, name: string):
   await table.create(db, t, name);
   const columns = await columnsOf(db, t.dialect);
   const rows = await db.selectFrom('migrations').selectAll().execute();
+  // That of a batch is recorded before it is found out that it cannot be sent.
+  const ddl = t.strategy === 'batch' ? install : () => assert.fail('run');
   for (let call = 0; call < 2; call++) {
-    const error = await thrownAs(
-      ForeignTableError,
-      bootstrap(t, t.connect(), () => assert.fail('run')),
-    );
+    const error = await thrownAs(ForeignTableError, bootstrap(t, t.connect(), ddl));
     assert.equal(error.code, 'FOREIGN_TABLE');
     for (const part of ['migrations', ...table.key]) assert.ok(error.message.includes(part), part);
   }
   await sleep(0);
+  assert.deepEqual(await present(db), []);
   assert.deepEqual(await columnsOf(db, t.dialect), columns);
   assert.deepEqual(await db.selectFrom('migrations').selectAll().execute(), rows);
 }

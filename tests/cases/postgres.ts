@@ -187,7 +187,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'a role that may only read: fine when installed, else the server’s own error',
-    each: true,
+    each: 'live',
     needs: { ...needs, concurrent: true },
     async run(t) {
       const admin = t.connect();
@@ -240,7 +240,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'where transactions are serializable, still one of many installs and nobody throws',
-    each: true,
+    each: 'live',
     needs: { ...needs, concurrent: true },
     async run(t) {
       const callers = await Promise.all(Array.from({ length: 6 }, async () => {
@@ -285,7 +285,7 @@ export const cases: readonly Case[] = [
     needs: { ...needs, concurrent: true },
     async run(t) {
       const holder = t.connect({ connections: 1 });
-      await bootstrap(t, holder, () => {}, { version: '0000' });
+      await bootstrap(t, holder, (db) => createTable(db, 'before'), { version: '0000' });
       let patient: Promise<BootstrapResult> | undefined;
       await holder.transaction().execute(async (trx) => {
         await sql`lock table migrations in share mode`.execute(trx);

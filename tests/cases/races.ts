@@ -42,7 +42,7 @@ export const cases: readonly Case[] = [
     name: 'the same on a ledger that is there already',
     each: true,
     async run(t) {
-      await bootstrap(t, t.connect(), (_) => {}, { version: '0000' });
+      await bootstrap(t, t.connect(), (db) => createTable(db, 'before'), { version: '0000' });
       assertOneInstall(await stampede(t, () => bootstrap));
       await assertRanOnce(t);
     },
@@ -88,7 +88,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'nobody returns while the winner is inside its ddl',
-    each: true,
+    each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
       const held = gate();
@@ -118,7 +118,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'when the winner fails, one of those who wait installs',
-    each: true,
+    each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
       const held = gate();
@@ -146,7 +146,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'those who wait leave the other queries of their pool alone',
-    each: true,
+    each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
       const held = gate();
@@ -221,7 +221,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'with onContention "return" nobody waits',
-    each: true,
+    each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
       const held = gate();

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { type Kysely, sql } from 'kysely';
 
 import {
+  type AtomicBatch,
   type BootstrapConfig,
   type BootstrapResult,
   bootstrapSchema,
@@ -15,6 +16,7 @@ import {
   type Strategy,
 } from '../../mod.ts';
 import { schemaOf, tableName } from '../support/schema.ts';
+import { batchOf } from './batches.ts';
 
 /** Any Kysely instance. */
 // deno-lint-ignore no-explicit-any
@@ -34,6 +36,8 @@ export interface ConnectOptions {
 /** The part of an engine's empty database that the cases use. */
 export interface CaseDatabase {
   connect(options?: ConnectOptions): Db;
+  /** A batch over connections of its own. Only where the engine has one. */
+  batch?(options?: ConnectOptions): AtomicBatch;
 }
 
 /** What an engine can do. */
@@ -45,10 +49,12 @@ export interface Capabilities {
   readonly concurrent: boolean;
   /** A transaction lasts for as long as its owner wants, whoever else is waiting to write. */
   readonly lasting: boolean;
+  /** It has an atomic batch. */
+  readonly batches: boolean;
 }
 
 /** What a case is given: an empty database, and what its engine can do. */
-export interface CaseContext extends CaseDatabase, Capabilities {
+export interface CaseContext extends Omit<CaseDatabase, 'batch'>, Capabilities {
   /** The strategy to use: `'auto'` in a case that is not run for `each`. */
   readonly strategy: Strategy | 'auto';
 }
@@ -57,8 +63,11 @@ export interface CaseContext extends CaseDatabase, Capabilities {
 export interface Case {
   /** The promise. */
   readonly name: string;
-  /** It is run once for every strategy that the engine can do. */
-  readonly each?: true;
+  /**
+   * It is run once for every strategy that the engine can do; with `'live'` for those alone whose
+   * ddl runs on the database as it goes, which that of a batch does not.
+   */
+  readonly each?: true | 'live';
   /** What the engine must be able to do. */
   readonly needs?: Partial<Capabilities>;
   run(t: CaseContext): Promise<void>;
@@ -95,14 +104,16 @@ export function configOf(
   return { version: VERSION, ddl, strategy: t.strategy, ...more };
 }
 
-/** Bootstraps with {@link configOf}. */
+/** Bootstraps with {@link configOf}, and with the batch of the instance where that is asked for. */
 export function bootstrap(
   t: CaseContext,
   db: Db,
   ddl?: CaseDdl,
   more?: Partial<BootstrapConfig<Db>>,
 ): Promise<BootstrapResult> {
-  return bootstrapSchema(db, configOf(t, ddl, more));
+  const config = configOf(t, ddl, more);
+  const batch = config.strategy === 'batch' ? batchOf(db) : undefined;
+  return bootstrapSchema(db, { ...config, ...(batch && { batch }) });
 }
 
 /** An instance together with the statements that it sends. */

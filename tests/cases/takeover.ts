@@ -101,7 +101,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'a ddl that takes longer than its lease keeps it',
-    each: true,
+    each: 'live',
     async run(t) {
       const times = { leaseMs: 1_500, waitTimeoutMs: 20_000 };
       const inside = gate();
@@ -122,7 +122,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'one who pauses between two statements for longer than its lease keeps it',
-    each: true,
+    each: 'live',
     async run(t) {
       const db = t.connect();
       const result = await bootstrap(t, db, async (db) => {
@@ -136,7 +136,7 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'a statement that is issued while the claim is being renewed is sent after that',
-    each: true,
+    each: 'live',
     async run(t) {
       await assertRenewedInBetween(t, {});
     },

@@ -5,13 +5,14 @@
  */
 
 import type { Strategy } from '../../../mod.ts';
+import { BATCHES } from '../../batch/subjects.ts';
 import type { Engine, TestDatabase } from '../../engines/engine.ts';
 import { cases as adopt } from './adopt.ts';
 import { cases as drift } from './drift.ts';
 import { olderKysely } from './older_kysely.ts';
 import { cases as rolling } from './rolling.ts';
 import { cases as status } from './status.ts';
-import { BATCHES, callerOn, type LifeCase } from './support.ts';
+import { callerOn, type LifeCase } from './support.ts';
 import { cases as upgrades } from './upgrades.ts';
 
 /** Every case. */
@@ -35,7 +36,8 @@ export interface LifeTest {
 export function testsFor(engine: Engine, cases: readonly LifeCase[] = CASES): LifeTest[] {
   const { dialect, transactions, concurrent } = engine;
   // sqld takes the write lock from a transaction after 5 s, once somebody else wants it.
-  const able = { dialect, transactions, concurrent, lasting: engine.name !== 'libsql-http' };
+  const lasting = engine.name !== 'libsql-http';
+  const able = { dialect, transactions, concurrent, lasting, batches: engine.name in BATCHES };
   const isMet = ({ needs = {} }: LifeCase) =>
     Object.entries(needs).every(([name, value]) => able[name as keyof typeof able] === value);
   return cases.filter(isMet).flatMap(({ name, each, run }) =>

@@ -13,13 +13,10 @@ import {
   type BootstrapConfig,
   type BootstrapResult,
   bootstrapSchema,
-  d1Batch,
-  libsqlBatch,
-  postgresBatch,
   type UpgradeStep,
 } from '../../../mod.ts';
 import { around } from '../../batch/batches.ts';
-import { onObject, onPGlite } from '../../batch/subjects.ts';
+import { BATCHES } from '../../batch/subjects.ts';
 import type { ConnectOptions, Engine, TestDatabase } from '../../engines/engine.ts';
 import type { Case, CaseContext, CaseDdl, Db } from '../support.ts';
 import { createTable } from '../support.ts';
@@ -50,17 +47,6 @@ export interface LifeContext extends CaseContext {
 export interface LifeCase extends Omit<Case, 'run'> {
   run(t: LifeContext): Promise<void>;
 }
-
-/** Makes the batch of an engine from what its `handle` gives. */
-export const BATCHES: Readonly<Record<string, (handle: never) => AtomicBatch>> = {
-  'libsql-file': libsqlBatch,
-  'libsql-http': libsqlBatch,
-  'postgres': postgresBatch,
-  'postgres-js': postgresBatch,
-  'pglite': onPGlite.batchOn,
-  'd1': d1Batch,
-  'durable-object': onObject.batchOn,
-};
 
 /** A caller of an engine, with a batch if asked for. */
 export function callerOn(
