@@ -10,12 +10,17 @@ import { test } from 'node:test';
 import { CASES, QUICK_CASES, testsFor } from './cases/all.ts';
 import { BATCHES } from './batch/subjects.ts';
 import { type CaseDatabase, within } from './cases/support.ts';
+import { type RunningEngine, startFor } from './engines/engine.ts';
 import { engines } from './engines/list.ts';
+import { ahead } from './support/ahead.ts';
 
 type Connect = CaseDatabase['connect'];
 
 /** No case takes half as long; one that hangs is a failure, not the end of the run. */
 const CEILING_MS = 90_000;
+
+/** How many cases run at the same time. */
+const WIDTH = 8;
 
 // Bun ends a test after 5 seconds unless told otherwise.
 const TIMEOUT_MS = 120_000;
@@ -30,21 +35,32 @@ for (const engine of engines.filter(({ name }) => names?.includes(name) ?? true)
   // sqld takes the write lock from a transaction after 5 seconds, once somebody else wants it.
   const lasting = engine.name !== 'libsql-http';
   const batchOn = BATCHES[engine.name];
-  for (const { name, run } of testsFor({ ...engine, lasting, batches: !!batchOn }, cases)) {
-    test(`${engine.name}: ${name}`, { timeout: TIMEOUT_MS }, async () => {
-      const database = await (await engine.start()).create();
-      try {
-        // Some drivers wait for a lock inside SQLite, and everything else in this process with them.
-        const connect: Connect = (options) => database.connect({ busyTimeoutMs: 0, ...options });
-        const batch: CaseDatabase['batch'] = (options) =>
-          batchOn!(database.handle!({ busyTimeoutMs: 0, ...options }) as never);
-        await within(CEILING_MS, run({ connect, batch }));
-      } finally {
-        await database.drop();
-      }
-    });
+  const tests = testsFor({ ...engine, lasting, batches: !!batchOn }, cases);
+  let started: Promise<RunningEngine> | undefined;
+  const { runs, settled } = ahead(
+    WIDTH,
+    tests.map(({ run, alone }) => ({
+      alone,
+      run: async () => {
+        started ??= startFor(WIDTH, engine);
+        const database = await (await started).create();
+        try {
+          // Some drivers wait for a lock inside SQLite, and everything else in this process too.
+          const connect: Connect = (options) => database.connect({ busyTimeoutMs: 0, ...options });
+          const batch: CaseDatabase['batch'] = (options) =>
+            batchOn!(database.handle!({ busyTimeoutMs: 0, ...options }) as never);
+          await within(CEILING_MS, run({ connect, batch }));
+        } finally {
+          await database.drop();
+        }
+      },
+    })),
+  );
+  for (const [n, { name }] of tests.entries()) {
+    test(`${engine.name}: ${name}`, { timeout: TIMEOUT_MS }, runs[n]!);
   }
   test(`${engine.name}: stops`, { timeout: TIMEOUT_MS }, async () => {
-    await (await engine.start()).stop();
+    await settled();
+    await (await started)?.stop();
   });
 }

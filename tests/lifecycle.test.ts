@@ -4,29 +4,48 @@
  * @module
  */
 
+import process from 'node:process';
 import { test } from 'node:test';
 
 import { testsFor } from './cases/lifecycle/all.ts';
 import { CHECKSUM_CASES } from './cases/lifecycle/checksums.ts';
+import { type RunningEngine, startFor } from './engines/engine.ts';
 import { engines } from './engines/list.ts';
+import { ahead } from './support/ahead.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
 const timeout = 120_000;
 
+/** How many cases run at the same time. */
+const WIDTH = 8;
+
 for (const { name, run } of CHECKSUM_CASES) test(`checksum: ${name}`, { timeout }, run);
 
-for (const engine of engines) {
-  for (const { name, run } of testsFor(engine)) {
-    test(`${engine.name}: ${name}`, { timeout }, async () => {
-      const database = await (await engine.start()).create();
-      try {
-        await run(database);
-      } finally {
-        await database.drop();
-      }
-    });
+// Set by the test command, which has not the time for all of them under all runtimes.
+const names = process.env.DB_MIGRATE_ENGINES?.split(',');
+
+for (const engine of engines.filter(({ name }) => names?.includes(name) ?? true)) {
+  const tests = testsFor(engine);
+  let started: Promise<RunningEngine> | undefined;
+  const { runs, settled } = ahead(
+    WIDTH,
+    tests.map(({ run }) => ({
+      run: async () => {
+        started ??= startFor(WIDTH, engine);
+        const database = await (await started).create();
+        try {
+          await run(database);
+        } finally {
+          await database.drop();
+        }
+      },
+    })),
+  );
+  for (const [n, { name }] of tests.entries()) {
+    test(`${engine.name}: ${name}`, { timeout }, runs[n]!);
   }
   test(`${engine.name}: stops`, { timeout }, async () => {
-    await (await engine.start()).stop();
+    await settled();
+    await (await started)?.stop();
   });
 }

@@ -46,6 +46,8 @@ export interface ConformanceTest {
   /** The promise, and the strategy where there is more than one. */
   readonly name: string;
   readonly strategy: Strategy | 'auto';
+  /** See {@linkcode Case.alone}. */
+  readonly alone: boolean;
   /** Resolves if the promise is kept in this database, which must be empty. */
   run(database: CaseDatabase): Promise<void>;
 }
@@ -59,6 +61,7 @@ export function testsFor(
     strategiesOf(one, engine).map((strategy) => ({
       name: one.each ? `${one.name} [${strategy}]` : one.name,
       strategy,
+      alone: one.alone ?? false,
       run: (database) =>
         one.run({
           dialect: engine.dialect,

@@ -68,6 +68,8 @@ export interface Case {
    * ddl runs on the database as it goes, which that of a batch does not.
    */
   readonly each?: true | 'live';
+  /** It lets nothing else in its process get on for a while. */
+  readonly alone?: true;
   /** What the engine must be able to do. */
   readonly needs?: Partial<Capabilities>;
   run(t: CaseContext): Promise<void>;

@@ -164,6 +164,7 @@ export const cases: readonly Case[] = [
   {
     name: 'a database that is busy until past the deadline ends in the same error',
     each: true,
+    alone: true,
     async run(t) {
       const busy = new Error('database is locked');
       const db = faulty(t.connect(), {

@@ -27,9 +27,12 @@ export async function bundle(source: URL | { text: string }): Promise<string> {
     absWorkingDir: root,
     alias: { '@arraypress/db-migrate': `${root}mod.ts` },
     bundle: true,
+    // What the assertions look at.
+    define: { 'process.env.NODE_DEBUG': 'undefined', 'process.stderr': 'undefined' },
     conditions: ['workerd', 'worker', 'browser'],
     external: ['cloudflare:*'],
     format: 'esm',
+    keepNames: true,
     logLevel: 'silent',
     plugins: [nodeModules],
     target: 'es2022',
@@ -45,6 +48,10 @@ export async function bundle(source: URL | { text: string }): Promise<string> {
 const nodeModules: Plugin = {
   name: 'node-modules',
   setup: (build) => {
+    // Assertions are the one thing of Node's that the cases need, and there is a neutral copy.
+    build.onResolve({ filter: /^node:assert\/strict$/ }, () => ({
+      path: fileURLToPath(new URL('../workerd/assert.ts', import.meta.url)),
+    }));
     build.onResolve({ filter: /^(node:)?[a-z_/0-9]+$/ }, ({ path, kind }) => {
       const name = path.replace(/^node:/, '');
       if (!builtinModules.includes(name)) return undefined;

@@ -24,11 +24,16 @@ export interface Engine {
   readonly concurrent: boolean;
   /**
    * `true` where it runs, otherwise the reason why it does not. In `workerd` the tests are bundled
-   * into a Worker, and open the database with `in_worker.ts`.
+   * into a Worker.
    */
   readonly runtimes: Readonly<Record<Runtime, true | string>>;
   /** Why it cannot be had on this machine, whatever the runtime. Absent where it can. */
   readonly missing?: string;
+  /**
+   * To make a database keeps this process busy for long, so they are used again: tests that run at
+   * the same time should have some made beforehand.
+   */
+  readonly reuses?: true;
   /** Starts what it needs; a second call gives the same engine. */
   start(): Promise<RunningEngine>;
   /** Connects to a database of another process by its address. Only where `processes`. */
@@ -102,6 +107,16 @@ export function everywhereBut(workerd: string): Engine['runtimes'] {
 
 /** Runs everywhere. */
 export const everywhere: Engine['runtimes'] = { ...everywhereBut(''), workerd: true };
+
+/** Starts an engine for so many tests at the same time. */
+export async function startFor(width: number, engine: Engine): Promise<RunningEngine> {
+  const running = await engine.start();
+  if (engine.reuses) {
+    const made = await Promise.all(Array.from({ length: width }, () => running.create()));
+    for (const database of made) await database.drop();
+  }
+  return running;
+}
 
 /** Keeps one running engine, whoever starts it, until it is stopped. */
 export function once(start: () => Promise<RunningEngine>): () => Promise<RunningEngine> {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { PGlite } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect } from 'kysely';
 import {
   Closers,
@@ -25,6 +26,7 @@ export const pglite: Engine = {
   concurrent: false,
   runtimes: everywhereBut('it compiles WebAssembly as it starts, which workerd refuses'),
   start: once(start),
+  reuses: true,
 };
 
 async function start(): Promise<RunningEngine> {
@@ -35,9 +37,12 @@ async function start(): Promise<RunningEngine> {
   const template = await PGlite.create();
   const files = await template.dumpDataDir('none');
   await template.close();
+  // Used again once they are empty: to make one keeps the whole process busy for most of a second.
+  const idle: PGlite[] = [];
   return {
     create: async () => {
-      const client = await PGlite.create({ loadDataDir: files });
+      const owned = idle.pop() ?? await PGlite.create({ loadDataDir: files });
+      const { client, end } = lend(owned);
       const closers = new Closers();
       const database: TestDatabase = {
         connect: (options = {}) => {
@@ -53,12 +58,62 @@ async function start(): Promise<RunningEngine> {
         },
         drop: () => closers.close(),
       };
-      closers.add(client, () => client.closed ? undefined : client.close());
+      closers.add(owned, async () => {
+        end();
+        if (await empty(owned)) idle.push(owned);
+        // Not waited for, since that takes as long as the transaction does.
+        else if (!owned.closed) owned.close().catch(() => {});
+      });
       return all.add(database, () => database.drop());
     },
-    stop: () => all.close(),
+    stop: async () => {
+      await all.close();
+      for (const client of idle) await client.close();
+    },
   };
 }
+
+/** The database for one user, who cannot do anything to it any more after the end. */
+function lend(owned: PGlite): { client: PGlite; end(): void } {
+  let isOver = false;
+  const client = new Proxy(owned, {
+    get(_, key) {
+      const value: unknown = Reflect.get(owned, key, owned);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) =>
+        isOver
+          ? Promise.reject(new Error('PGlite is closed'))
+          : (value as (...args: unknown[]) => unknown).apply(owned, args);
+    },
+  });
+  return { client, end: () => isOver = true };
+}
+
+/** Removes everything. False where that cannot be done, since a transaction is still open. */
+async function empty(client: PGlite): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), 1_000));
+  const emptied = client.query(dropAll).then(() => client.query('discard all'))
+    .then(() => true, () => false);
+  try {
+    return await Promise.race([emptied, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const dropAll = `do $$
+  declare found name;
+  begin
+    for found in select nspname from pg_namespace
+      where nspname !~ '^pg_' and nspname <> 'information_schema'
+    loop
+      execute format('drop schema %I cascade', found);
+    end loop;
+    create schema public;
+    grant usage on schema public to public;
+  end
+$$`;
 
 const listTables = `
   select case schemaname when 'public' then tablename else schemaname || '.' || tablename end as name

@@ -166,7 +166,7 @@ function serverOptions(port: number): string[] {
     port,
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
-    max_connections: 300,
+    max_connections: 1_000,
     shared_buffers: '64MB',
     // Safe where only the server dies, and not the machine.
     fsync: 'off',

@@ -24,7 +24,8 @@ export interface WireRequest {
 /** An answer, or what was thrown. */
 export type WireAnswer = { result: unknown } | { error: WireError };
 
-interface WireError {
+/** An error on its way. */
+export interface WireError {
   name: string;
   message: string;
   cause?: WireError;
