@@ -8,13 +8,12 @@
 
 import { after, test } from 'node:test';
 
-import { STRATEGIES } from './faults/aftermath.ts';
+import { STRATEGIES } from './faults/asks.ts';
 import { KILLED, killInstallers } from './faults/installers.ts';
 import { FILE_STRATEGIES, JOURNALS, tightPlaces } from './faults/disks.ts';
 import { D1_STRATEGIES, endIsolates, ISOLATE_ENDS, stopIsolates } from './faults/isolates.ts';
 import { crash, mortals } from './faults/servers.ts';
-import { several } from './faults/several.ts';
-import { breakWire, slowWire, WIRE_FAULTS, WIRES } from './faults/wires.ts';
+import { failWire, WIRES } from './faults/wires.ts';
 import { killChildren } from './support/child.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
@@ -47,15 +46,9 @@ for (const mortal of mortals()) {
 for (const wired of WIRES) {
   for (const strategy of STRATEGIES) {
     test(
-      `the network fails: ${WIRE_FAULTS.join(', ')} [${wired.subject.name}, ${strategy}]`,
+      `requests or answers are lost, silence, delay [${wired.subject.name}, ${strategy}]`,
       options,
-      // At the same time, since most of it is waiting.
-      () => several(WIRE_FAULTS.length, WIRE_FAULTS, (fault) => breakWire(wired, strategy, fault)),
-    );
-    test(
-      `a network that is slow [${wired.subject.name}, ${strategy}]`,
-      options,
-      () => slowWire(wired, strategy, 50),
+      () => failWire(wired, strategy),
     );
   }
 }

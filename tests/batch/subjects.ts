@@ -141,10 +141,17 @@ export async function inDatabase<T>(
   run: (database: TestDatabase) => Promise<T>,
 ): Promise<T> {
   const database = await (await engine.start()).create();
+  let failure: { error: unknown } | undefined;
   try {
     return await run(database);
+  } catch (error) {
+    failure = { error };
+    throw error;
   } finally {
-    await database.drop();
+    await database.drop().catch((error) => {
+      // It would hide what went wrong before.
+      if (!failure) throw error;
+    });
   }
 }
 

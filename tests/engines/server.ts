@@ -156,17 +156,25 @@ async function killTree(child: ChildProcess, directory: string): Promise<void> {
     const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'));
     // Stopped first, or it would start one more process while we look.
     process.kill(pid, 'SIGSTOP');
-    const pids = [...await childrenOf(pid), pid];
+    const children = (await processes()).filter(({ parent }) => parent === pid);
+    const pids = new Set([...children.map(({ pid }) => pid), pid]);
     for (const one of pids) tryToKill(one);
+    // The memory that they share must not have a user left, or the next one refuses to start.
+    while ((await processes()).some(({ pid }) => pids.has(pid))) await sleep(10);
   }
   await ended;
 }
 
-async function childrenOf(pid: number): Promise<number[]> {
-  const lines = (await output(['ps', '-A', '-o', 'pid=,ppid='])).trim().split('\n');
-  return lines.map((line) => line.trim().split(/\s+/).map(Number))
-    .filter(([, parent]) => parent === pid)
-    .map(([child]) => child!);
+/** All that live. */
+async function processes(): Promise<{ pid: number; parent: number }[]> {
+  const lines = (await output(['ps', '-A', '-o', 'pid=,ppid=,stat='])).trim().split('\n');
+  return lines.map((line) => line.trim().split(/\s+/))
+    .filter(([, , state]) => !state!.startsWith('Z'))
+    .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }));
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function tryToKill(pid: number): void {
@@ -191,7 +199,7 @@ async function answers(options: ServerOptions, port: number, directory: string):
     } catch (error) {
       if (existsSync(join(directory, 'exited'))) throw new Error('it exited');
       if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
     }
   }
 }

@@ -7,12 +7,12 @@
 import assert from 'node:assert/strict';
 
 import type { Strategy } from '../../mod.ts';
-import { marked, namesOf, schemaAgain } from '../batch/ddl.ts';
+import { namesOf } from '../batch/ddl.ts';
 import { allTextOf, patiently, within } from '../cases/support.ts';
-import { type Ask, callAndUse, type Caller, type Settled, VERSION } from '../races/call.ts';
+import { callAndUse, type Caller, type Settled, VERSION } from '../races/call.ts';
 import { SIGNS } from '../races/isolate_messages.ts';
-import { schemaOf } from '../support/schema.ts';
-import { CEILING_MS, LEASE_MS, TABLES } from './counts.ts';
+import { askFor, withBatchFor } from './asks.ts';
+import { CEILING_MS, TABLES } from './counts.ts';
 
 /**
  * What was found: `'claimed'` is a claim without its end, and `'partial'` some tables without a
@@ -20,9 +20,6 @@ import { CEILING_MS, LEASE_MS, TABLES } from './counts.ts';
  * before the next caller, what that had to install was `'undone'`.
  */
 export type Left = 'nothing' | 'claimed' | 'partial' | 'undone' | 'everything';
-
-/** All strategies: the next caller may use any. */
-export const STRATEGIES = ['transaction', 'batch', 'lease'] as const;
 
 /** A database that may be looked into. */
 export interface Patient {
@@ -35,12 +32,6 @@ export interface Hit {
   readonly strategy: Strategy;
   /** The outcomes of the calls that had resolved: whoever made them counts on the schema. */
   readonly acknowledged: readonly { readonly outcome: string; readonly mark: string }[];
-}
-
-/** What callers of one mark ask for. Under a lease it must be harmless to repeat. */
-export function askFor(mark: string, strategy: Strategy, isRepeated: boolean): Ask {
-  const schema = isRepeated ? schemaAgain(TABLES) : schemaOf(TABLES);
-  return { tables: TABLES, ddl: marked(schema, mark), strategy, leaseMs: LEASE_MS };
 }
 
 /** Those of these calls that have resolved. */
@@ -96,11 +87,6 @@ export async function judge(
   const last = await callAndUse(withBatchFor(strategy, caller), askFor('by_last', strategy, true));
   assert.equal(last.outcome, 'already-installed', JSON.stringify(last));
   return before?.left ?? (settled.installed ? 'undone' : 'everything');
-}
-
-/** The caller without its batch, unless that is what it is to use. */
-export function withBatchFor(strategy: Strategy, { batch, ...caller }: Caller): Caller {
-  return strategy === 'batch' ? { ...caller, batch } : caller;
 }
 
 interface Found {

@@ -21,10 +21,10 @@ import { during } from '../processes/during.ts';
 import { inFolder, type Journal, look } from '../processes/files.ts';
 import { type Random, seeded, spreadInteger } from '../processes/random.ts';
 import { VERSION } from '../races/call.ts';
-import type { CallOrder } from '../races/caller_messages.ts';
 import { CallerProcess } from '../races/caller_process.ts';
-import { askFor, judge } from './aftermath.ts';
-import { CEILING_MS, COUNTS, LEASE_MS, TABLES } from './counts.ts';
+import { judge } from './aftermath.ts';
+import { askFor, orderFor } from './asks.ts';
+import { CEILING_MS, COUNTS } from './counts.ts';
 import { Toll } from './toll.ts';
 
 /** What a file can be installed with. */
@@ -196,7 +196,7 @@ function fillDisk(tightness: Tightness): Promise<void> {
       toll.add(tables.length === 0 ? 'nothing' : 'partial');
 
       rmSync(join(inside, 'ballast'));
-      const { settled } = await process.ask(orderOf(strategy), 'settled');
+      const { settled } = await process.ask(orderFor('by_full', strategy), 'settled');
       assert.equal(settled.outcome, 'installed', JSON.stringify(settled));
       assert.equal(settled.unusable, undefined);
       await process.kill();
@@ -205,19 +205,11 @@ function fillDisk(tightness: Tightness): Promise<void> {
 }
 
 async function askInVain(process: CallerProcess, strategy: Strategy): Promise<void> {
-  const { settled } = await within(CEILING_MS, process.ask(orderOf(strategy), 'settled'));
+  const { settled } = await within(
+    CEILING_MS,
+    process.ask(orderFor('by_full', strategy), 'settled'),
+  );
   assert.equal(settled.outcome, 'threw', JSON.stringify(settled));
   const { message } = settled.error!;
   if (strategy === 'lease' || !MASKED.test(message)) assert.match(message, FULL);
-}
-
-function orderOf(strategy: Strategy): CallOrder {
-  return {
-    kind: 'call',
-    strategy,
-    tables: TABLES,
-    mark: 'by_full',
-    leaseMs: LEASE_MS,
-    isIdempotent: strategy === 'lease',
-  };
 }

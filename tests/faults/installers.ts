@@ -18,10 +18,11 @@ import {
 import { during } from '../processes/during.ts';
 import { killAt, type Moment } from '../processes/kill.ts';
 import { type Random, seeded, spread, spreadInteger } from '../processes/random.ts';
-import type { CallOrder, OpenOrder } from '../races/caller_messages.ts';
+import type { OpenOrder } from '../races/caller_messages.ts';
 import { CallerProcess } from '../races/caller_process.ts';
-import { judge, STRATEGIES } from './aftermath.ts';
-import { COUNTS, LEASE_MS, TABLES } from './counts.ts';
+import { judge } from './aftermath.ts';
+import { orderFor, STRATEGIES } from './asks.ts';
+import { COUNTS } from './counts.ts';
 import { several } from './several.ts';
 import { Toll } from './toll.ts';
 
@@ -64,7 +65,7 @@ async function killOne(
   toll: Toll,
 ): Promise<void> {
   const process = await open(subject, database);
-  await killAt(process, orderOf(strategy), moment);
+  await killAt(process, { ...orderFor('by_dead', strategy), isVerbose: true }, moment);
   const acknowledged = process.reports.flatMap((report) =>
     report.kind === 'resolved' ? [{ outcome: report.outcome, mark: 'by_dead' }] : []
   );
@@ -75,18 +76,6 @@ async function killOne(
     { next: STRATEGIES[n % STRATEGIES.length]!, isAtOnce: n % 2 === 1 },
   );
   toll.add(left, acknowledged.length);
-}
-
-function orderOf(strategy: Strategy): CallOrder {
-  return {
-    kind: 'call',
-    strategy,
-    tables: TABLES,
-    mark: 'by_dead',
-    leaseMs: LEASE_MS,
-    isIdempotent: strategy === 'lease',
-    isVerbose: true,
-  };
 }
 
 async function open({ engine }: Subject, { address }: Database): Promise<CallerProcess> {
@@ -105,7 +94,7 @@ interface Whole {
 function measure(subject: Subject, strategy: Strategy): Promise<Whole> {
   return inDatabase(subject, async (database) => {
     const process = await open(subject, database);
-    const { settled, statements } = await process.ask(orderOf(strategy), 'settled');
+    const { settled, statements } = await process.ask(orderFor('by_dead', strategy), 'settled');
     assert.equal(settled.outcome, 'installed', JSON.stringify(settled));
     await process.kill();
     return { statements, durationMs: settled.durationMs };

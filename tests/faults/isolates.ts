@@ -16,8 +16,9 @@ import { callAndUse } from '../races/call.ts';
 import { type IsolateAnswer, type IsolateOrder, SIGNS } from '../races/isolate_messages.ts';
 import { sturdyCaller } from '../races/sturdy.ts';
 import { type Endpoint, startProxy } from '../support/proxy.ts';
-import { acknowledgedIn, askFor, judge, withBatchFor } from './aftermath.ts';
-import { CEILING_MS, COUNTS, LEASE_MS, TABLES } from './counts.ts';
+import { acknowledgedIn, judge } from './aftermath.ts';
+import { askFor, orderFor, withBatchFor } from './asks.ts';
+import { CEILING_MS, COUNTS } from './counts.ts';
 import { Toll } from './toll.ts';
 
 /**
@@ -116,14 +117,7 @@ async function call(
   more: Partial<IsolateOrder> = {},
   via?: Endpoint,
 ): Promise<IsolateAnswer> {
-  const order: IsolateOrder = {
-    strategy,
-    tables: TABLES,
-    mark: 'by_held',
-    leaseMs: LEASE_MS,
-    isIdempotent: strategy === 'lease',
-    ...more,
-  };
+  const order: IsolateOrder = { ...orderFor('by_held', strategy), ...more };
   const { status, text } = await database.fetch(0, { body: JSON.stringify(order), via });
   assert.equal(status, 200, text);
   return JSON.parse(text);

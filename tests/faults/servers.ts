@@ -17,7 +17,8 @@ import { seeded, spread, spreadInteger } from '../processes/random.ts';
 import { callAndUse, type Caller, type Settled } from '../races/call.ts';
 import { findPgBouncer, startPgBouncer } from '../races/pgbouncer.ts';
 import { sturdyCaller } from '../races/sturdy.ts';
-import { acknowledgedIn, askFor, judge, STRATEGIES, withBatchFor } from './aftermath.ts';
+import { acknowledgedIn, judge } from './aftermath.ts';
+import { askFor, STRATEGIES, withBatchFor } from './asks.ts';
 import { CEILING_MS, COUNTS } from './counts.ts';
 import { Toll } from './toll.ts';
 

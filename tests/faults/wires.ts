@@ -12,22 +12,27 @@ import { inDatabase } from '../batch/subjects.ts';
 import { WIRED, type WireSubject } from '../batch/wire.ts';
 import { within } from '../cases/support.ts';
 import type { TestDatabase } from '../engines/engine.ts';
+import { isFull } from '../processes/counts.ts';
 import { during } from '../processes/during.ts';
 import { type Random, seeded, spreadInteger } from '../processes/random.ts';
 import { callAndUse } from '../races/call.ts';
 import { sturdyCaller } from '../races/sturdy.ts';
 import { assertOneInstall } from '../races/tally.ts';
 import { type Fault, type Proxy, startProxy } from '../support/proxy.ts';
-import { acknowledgedIn, askFor, judge, STRATEGIES, withBatchFor } from './aftermath.ts';
+import { acknowledgedIn, judge } from './aftermath.ts';
+import { askFor, STRATEGIES, withBatchFor } from './asks.ts';
 import { CEILING_MS, COUNTS } from './counts.ts';
 import { several } from './several.ts';
 import { Toll } from './toll.ts';
 
 /** What may happen to a request. */
-export const WIRE_FAULTS = ['lose request', 'lose answer', 'silence', 'silence answers'] as const;
+const WIRE_FAULTS = ['lose request', 'lose answer', 'silence', 'silence answers'] as const;
 
 /** The engines whose bytes can be read, where they are to be had. */
 export const WIRES: readonly WireSubject[] = WIRED.filter(({ subject }) => !subject.engine.missing);
+
+/** How long everything takes either way on a slow network. */
+const DELAYS_MS = isFull ? [5, 50, 150] : [50];
 
 /** How many at a time: most of each is waiting for a lease to run out, or for a server to act. */
 const WIDTH = 8;
@@ -57,7 +62,7 @@ function onWire(
 }
 
 /** One kind of fault, at one request after the other. */
-export async function breakWire(
+async function breakWire(
   wired: WireSubject,
   strategy: Strategy,
   fault: Fault,
@@ -127,8 +132,17 @@ async function breakOnce(
   if (!isHeld) toll.add(left, acknowledged.length);
 }
 
+/** All of that, and a network that is merely slow, at the same time: most of it is waiting. */
+export async function failWire(wired: WireSubject, strategy: Strategy): Promise<void> {
+  const all = [
+    ...WIRE_FAULTS.map((fault) => () => breakWire(wired, strategy, fault)),
+    ...DELAYS_MS.map((ms) => () => slowWire(wired, strategy, ms)),
+  ];
+  await several(all.length, all, (run) => run());
+}
+
 /** Everything takes so long; nothing else is wrong. */
-export function slowWire(wired: WireSubject, strategy: Strategy, ms: number): Promise<void> {
+function slowWire(wired: WireSubject, strategy: Strategy, ms: number): Promise<void> {
   return onWire(wired, strategy, async (stage) => {
     stage.proxy.delay(ms);
     const calls = [0, 1, 2].map((at) => call(stage, `by_${at}`));
