@@ -73,6 +73,8 @@ export class Caller {
   /** Errors of the database that came out of a statement of the DDL. */
   readonly ddlFailures = new Set<unknown>();
   ddlIsRunning = false;
+  /** Whether it had the claim when its DDL issued the last statement. */
+  heldAtIssue = false;
   ddlIsIssued = false;
   ddlEndedAt = -Infinity;
 

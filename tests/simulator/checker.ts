@@ -88,6 +88,12 @@ export class Checker {
     this.#ledger = this.#readLedger();
   }
 
+  /** True if a claim stands that is this caller's. */
+  holds(caller: Caller): boolean {
+    const row = this.#ledger.get(caller.plan.schema.version);
+    return row?.state === 'installing' && isOf(caller, row.owner);
+  }
+
   /** A caller sends something. */
   onRequest(caller: Caller, request: Request): void {
     const isDdl = carriesDdl(request);
@@ -99,8 +105,10 @@ export class Checker {
     }
     if (!isDdl || request.kind !== 'statement' || !this.#hasLedger) return;
     if (request.session.transaction || request.session.isBroken) return;
+    if (this.holds(caller)) return;
+    // With one connection a statement may have to wait for it inside the caller's own process.
+    if (caller.plan.hasOneConnection && caller.heldAtIssue) return;
     const row = this.#ledger.get(caller.plan.schema.version);
-    if (row?.state === 'installing' && isOf(caller, row.owner)) return;
     throw new Violation(
       'no DDL without a claim',
       `${caller.name} sends DDL while the claim ${row ? `is ${row.owner}'s` : 'is not there'}`,

@@ -5,7 +5,7 @@
  */
 
 import type { Request } from './driver.ts';
-import { MARKER } from './scenario.ts';
+import { DDL_TABLES, MARKER } from './scenario.ts';
 import type { Answer, Sql } from './store.ts';
 
 /** What a statement is to the protocol. */
@@ -17,7 +17,6 @@ export type Role =
   | 'read'
   | 'claim'
   | 'install'
-  | 'take over'
   | 'renew'
   | 'finish'
   | 'release'
@@ -30,23 +29,24 @@ const roles = new Map<string, Role | undefined>();
 export function roleOf({ sql, parameters }: Sql): Role {
   let role = roles.get(sql);
   if (!roles.has(sql)) {
-    role = findRole(sql);
+    role = findRole(sql.toLowerCase().replaceAll('"', ''));
     roles.set(sql, role);
   }
   return role ?? (parameters.includes('installing') ? 'claim' : 'install');
 }
 
 function findRole(sql: string): Role | undefined {
-  if (/current_setting\(\$|^set local/.test(sql)) return 'session';
+  // The DDL's own tables are the simulator's, so DDL is never mistaken for anything else.
+  if (DDL_TABLES.test(sql)) return 'ddl';
   if (/pragma_table_info|pg_attribute|to_regclass|to_regnamespace/.test(sql)) return 'look';
-  if (!sql.includes(`"${MARKER}"`)) return 'ddl';
+  if (!sql.includes(MARKER)) return 'session';
   if (/^create/.test(sql)) return 'create';
   if (/^alter/.test(sql)) return 'alter';
   if (/^select/.test(sql)) return 'read';
-  if (/^insert/.test(sql)) return undefined;
-  if (/^delete/.test(sql)) return /"owner" =/.test(sql) ? 'release' : 'discard';
-  const set = /set (.*) where/.exec(sql)?.[1] ?? '';
-  return set.includes('"owner"') ? 'take over' : set.includes('"state"') ? 'finish' : 'renew';
+  if (/^insert/.test(sql)) return sql.includes(`'installing'`) ? 'claim' : undefined;
+  if (/^delete/.test(sql)) return /owner =/.test(sql) ? 'release' : 'discard';
+  const set = /set (.*?) where/.exec(sql)?.[1] ?? '';
+  return set.includes('state') ? 'finish' : 'renew';
 }
 
 const WORDS: Readonly<Record<Role, string>> = {
@@ -57,7 +57,6 @@ const WORDS: Readonly<Record<Role, string>> = {
   read: 'read the ledger',
   claim: 'claim',
   install: 'insert the row as installed',
-  'take over': 'take over an expired claim',
   renew: 'renew the claim',
   finish: 'finish: mark as installed',
   release: 'release the claim',

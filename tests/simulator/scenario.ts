@@ -78,13 +78,16 @@ export interface Scenario {
 /** The ledger's table. */
 export const MARKER = 'migrations';
 
+/** The names of the tables that schemas are made of. */
+export const DDL_TABLES = /\b(goods|extra)\d/;
+
 /** Tables and one row, made in `tables + 1` statements. */
 export function schemaOf(
   { version = 'v1', isIdempotent = false, tables = 1, prefix = 'goods' }: {
     version?: string;
     isIdempotent?: boolean;
     tables?: number;
-    prefix?: string;
+    prefix?: 'goods' | 'extra';
   } = {},
 ): Schema {
   const names = Array.from({ length: tables }, (_, index) => `${prefix}${index}`);

@@ -7,7 +7,15 @@
  * @module
  */
 
-import { type Answer, isRead, type Row, type Sql, Store, type Unit } from './store.ts';
+import {
+  type Answer,
+  isRead,
+  type Row,
+  type SessionState,
+  type Sql,
+  Store,
+  type Unit,
+} from './store.ts';
 
 /** What kind of database it is. */
 export interface World {
@@ -200,13 +208,10 @@ export class Server {
 
   #land(session: Session, statement: Sql, wasBlocked: boolean): Landing {
     const { transaction } = session;
-    if (this.isPostgres && transaction && statement.sql.includes('current_setting($')) {
-      return this.#beginPolitely(session, transaction, statement);
-    }
     const isNoop = !wasBlocked && this.#existsAlready(statement.sql);
     if ((isRead(statement.sql) || isNoop) && this.#writer !== session) {
       if (transaction && !transaction.wrote) transaction.snapshot ??= this.store.log.length;
-      return this.#restored(transaction, statement, this.#read(statement, undefined));
+      return this.#read(statement, undefined, session);
     }
     if (this.#writer && this.#writer !== session) {
       return this.isPostgres
@@ -224,8 +229,7 @@ export class Server {
     try {
       this.#throwIfRaced(statement, wasBlocked);
       if (transaction) {
-        const answer = this.#store(statement);
-        return this.#restored(transaction, statement, { kind: 'answer', answers: [answer] });
+        return { kind: 'answer', answers: [this.#store(statement, session)] };
       }
       const { unit, ...answer } = this.#run(() =>
         this.store.runAlone(statement, this.#now(), session.caller)
@@ -237,12 +241,14 @@ export class Server {
     }
   }
 
-  #read(statement: Sql, behind: number | undefined): Landing {
+  #read(statement: Sql, behind: number | undefined, session?: Session): Landing {
     try {
-      const answer = this.#run(() =>
-        behind === undefined
-          ? this.store.read(statement, this.#now())
-          : this.store.readStale(statement, this.#now(), behind)
+      const answer = this.#run(
+        (state) =>
+          behind === undefined
+            ? this.store.read(statement, this.#now(), state)
+            : this.store.readStale(statement, this.#now(), behind),
+        session,
       );
       return { kind: 'answer', answers: [answer] };
     } catch (error) {
@@ -250,21 +256,50 @@ export class Server {
     }
   }
 
-  #store(statement: Sql): Answer {
-    return this.#run(() => this.store.run(statement, this.#now()));
+  #store(statement: Sql, session?: Session): Answer {
+    return this.#run((state) => this.store.run(statement, this.#now(), state), session);
   }
 
-  #run<A extends Answer>(work: () => A): A {
+  #run<A extends Answer>(work: (state?: SessionState) => A, session?: Session): A {
+    const state = session && this.#stateOf(session);
+    let answer: A;
     try {
-      const answer = work();
-      return this.isPostgres ? { ...answer, rows: answer.rows.map(asPostgres) } : answer;
+      answer = work(state);
     } catch (error) {
       throw this.#translated((error as Error).message);
     }
+    if (state?.error) throw state.error;
+    return this.isPostgres ? { ...answer, rows: answer.rows.map(asPostgres) } : answer;
+  }
+
+  /** A session's settings and locks, which end with its transaction. */
+  #stateOf(session: Session): SessionState & { error?: Error } {
+    const { transaction } = session;
+    const { advisoryLocks = 'real' } = this.#world;
+    const state: SessionState & { error?: Error } = {
+      get: () => '0',
+      set(name, value) {
+        const ms = Number(value) || undefined;
+        if (transaction && name === 'lock_timeout') transaction.lockTimeoutMs = ms;
+        if (transaction && name.startsWith('idle_in')) transaction.idleMs = ms;
+      },
+      lock: (key) => {
+        // A function that throws would end the process of some runtimes.
+        if (advisoryLocks === 'unsupported') {
+          state.error = coded('advisory locks are not supported', '0A000');
+        }
+        if (!transaction || advisoryLocks !== 'real') return true;
+        if (this.#advisory.has(key)) return false;
+        this.#advisory.set(key, session);
+        transaction.advisoryKey = key;
+        return true;
+      },
+    };
+    return state;
   }
 
   #existsAlready(sql: string): boolean {
-    const match = /^create table if not exists "(\w+)"/.exec(sql);
+    const match = /^create table if not exists "?(\w+)/i.exec(sql);
     return match !== null && this.#hasTable(match[1]!);
   }
 
@@ -280,34 +315,6 @@ export class Server {
     const error = coded(text, '23505', { constraint: 'pg_type_typname_nsp_index' });
     contentionErrors.add(error);
     throw error;
-  }
-
-  #beginPolitely(session: Session, transaction: Transaction, { sql, parameters }: Sql): Landing {
-    const after = (name: string) => Number(parameters[parameters.indexOf(name) + 1]);
-    // The name stands twice: read first, then set.
-    transaction.lockTimeoutMs = Number(parameters[parameters.lastIndexOf('lock_timeout') + 1]);
-    transaction.idleMs = after('idle_in_transaction_session_timeout');
-    const row: Row = { timeout: '0', ours: '', idle: '' };
-    if (sql.includes('pg_try_advisory')) {
-      const { advisoryLocks = 'real' } = this.#world;
-      if (advisoryLocks === 'unsupported') {
-        return { kind: 'error', error: coded('advisory locks are not supported', '0A000') };
-      }
-      const key = parameters.slice(-2).join();
-      row.locked = advisoryLocks === 'stub' || !this.#advisory.has(key);
-      if (row.locked && advisoryLocks === 'real') {
-        this.#advisory.set(key, session);
-        transaction.advisoryKey = key;
-      }
-    }
-    return { kind: 'answer', answers: [{ rows: [row], changes: 0, effective: false }] };
-  }
-
-  #restored(transaction: Transaction | undefined, { sql }: Sql, landing: Landing): Landing {
-    if (transaction && landing.kind === 'answer' && sql.includes('set_config($')) {
-      transaction.lockTimeoutMs = undefined;
-    }
-    return landing;
   }
 
   #end(session: Session): void {
@@ -387,11 +394,12 @@ function lockTimeoutOf(statements: readonly Sql[]): number | undefined {
   return undefined;
 }
 
-// node-postgres gives 64-bit integers as strings.
+// node-postgres gives 64-bit integers as strings, and booleans as what they are.
 function asPostgres(row: Row): Row {
   const copy = { ...row };
   for (const column of ['lease', 'since']) {
     if (typeof copy[column] === 'number') copy[column] = String(copy[column]);
   }
+  if ('locked' in copy) copy.locked = copy.locked === 1;
   return copy;
 }

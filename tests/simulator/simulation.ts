@@ -413,14 +413,16 @@ export class Simulation {
   }
 
   async #runDdl(caller: Caller, run: Schema['run'], db: Db): Promise<void> {
-    const throwIfTold = () => {
+    const between = () => {
+      caller.heldAtIssue = this.#checker.holds(caller);
       const error = caller.throwNext;
       caller.throwNext = undefined;
       if (error) throw error;
     };
     caller.ddlIsRunning = true;
+    caller.heldAtIssue = this.#checker.holds(caller);
     try {
-      await run(db, throwIfTold);
+      await run(db, between);
     } finally {
       caller.ddlIsRunning = false;
       caller.ddlEndedAt = this.now;
@@ -464,9 +466,7 @@ export class Simulation {
             return reject(reply.error);
           }
           const role = request.kind === 'statement' ? roleOf(request.statement) : undefined;
-          if (role === 'claim' || role === 'take over' || role === 'renew') {
-            caller.renewedAt = sentAt;
-          }
+          if (role === 'claim' || role === 'renew') caller.renewedAt = sentAt;
           resolve(reply.answers);
         },
       });

@@ -43,7 +43,24 @@ export interface Unit {
 /** The database's clock shows this much more than the simulation's. */
 export const EPOCH_MS = 1_700_000_000_000;
 
+/** What the functions of Postgres that a statement may call are about: the session's settings. */
+export interface SessionState {
+  get(name: string): string;
+  set(name: string, value: string): void;
+  /** Tries to get an advisory lock. */
+  lock(key: string): boolean;
+}
+
 type Prepared = ReturnType<NativeDatabase['prepare']>;
+
+/** What `node:sqlite` has, and `bun:sqlite` has not. */
+interface WithFunctions {
+  function(
+    name: string,
+    options: { varargs: true },
+    run: (...values: (string | number)[]) => string | number | null,
+  ): void;
+}
 
 const READ = /^\s*(select|with|pragma|values)\b/i;
 const SCHEMA = /^\s*(create|alter|drop)\b/i;
@@ -59,18 +76,30 @@ class Copy {
   readonly #prepared = new Map<string, Prepared>();
   /** Statements whose columns are those of a table, until the table has others. */
   readonly #wide = new Map<string, Prepared>();
-  #clock = NaN;
+  #clockMs = EPOCH_MS;
+  #session: SessionState | undefined;
 
   constructor() {
-    this.#native.exec('create temp table clock (now)');
-    this.#native.exec('insert into temp.clock values (0)');
+    this.#define('julianday', () => this.#clockMs / 86_400_000 + 2_440_587.5);
+    this.#define('clock_timestamp', () => this.#clockMs);
+    this.#define('date_part', (_, ms) => Number(ms) / 1000);
+    this.#define('current_setting', (name) => this.#session?.get(String(name)) ?? '');
+    this.#define('set_config', (name, value) => {
+      this.#session?.set(String(name), String(value));
+      return value ?? null;
+    });
+    this.#define('pg_try_advisory_xact_lock', (...key) => Number(this.#session?.lock(key.join())));
     this.#native.exec('begin');
+  }
+
+  /** Defines a function, or puts it in the place of SQLite's own. */
+  #define(name: string, run: (...values: (string | number)[]) => string | number | null): void {
+    (this.#native as unknown as WithFunctions).function(name, { varargs: true }, run);
   }
 
   reset(): void {
     this.#native.exec('rollback');
     this.#native.exec('begin');
-    this.#clock = NaN;
     this.#wide.clear();
   }
 
@@ -85,15 +114,12 @@ class Copy {
   rollback(): void {
     this.#native.exec('rollback to unit');
     this.#native.exec('release unit');
-    this.#clock = NaN;
     this.#wide.clear();
   }
 
-  run({ sql, parameters }: Sql, at: number): Answer {
-    if (at !== this.#clock) {
-      this.#prepare('update temp.clock set now = ?').run(EPOCH_MS + at);
-      this.#clock = at;
-    }
+  run({ sql, parameters }: Sql, at: number, session?: SessionState): Answer {
+    this.#clockMs = EPOCH_MS + at;
+    this.#session = session;
     const statement = this.#prepare(translated(sql));
     // Postgres has booleans, SQLite does not.
     const values = parameters.map((value) => typeof value === 'boolean' ? Number(value) : value);
@@ -126,25 +152,16 @@ class Copy {
 
 const translations = new Map<string, string>();
 
-/** The statement in the words of SQLite, with the clock of the simulation. */
+/** The statement in the words of SQLite. */
 function translated(sql: string): string {
   let text = translations.get(sql);
   if (text === undefined) {
     text = sql
-      .replaceAll(
-        'julianday(?)',
-        '(julianday(?) * 0 + (select now / 86400000.0 + 2440587.5 from temp.clock))',
-      )
       .replaceAll(/\$(\d+)/g, '?$1')
       .replaceAll(
-        /date_part\((\?\d+), clock_timestamp\(\)\)/g,
-        '($1 * 0 + (select now / 1000.0 from temp.clock))',
-      )
-      .replaceAll(
-        /to_regclass\((\?\d+)\)/g,
+        /to_regclass\(([^()]+)\)/g,
         `(select name from sqlite_master where name = replace($1, '"', ''))`,
-      )
-      .replaceAll(/set_config\((\?\d+), (\?\d+), (\?\d+)\)/g, 'coalesce($2, $1, $3)');
+      );
     translations.set(sql, text);
   }
   return text;
@@ -191,8 +208,8 @@ export class Store {
   }
 
   /** Within the open transaction. */
-  run(statement: Sql, at: number): Answer {
-    const answer = this.#current.run(statement, at);
+  run(statement: Sql, at: number, session?: SessionState): Answer {
+    const answer = this.#current.run(statement, at, session);
     if (answer.effective) this.#effects.push({ ...statement, at });
     return answer;
   }
@@ -206,10 +223,10 @@ export class Store {
   }
 
   /** What somebody outside the open transaction reads. */
-  read(statement: Sql, at: number): Answer {
-    if (!this.#isOpen) return this.#current.run(statement, at);
+  read(statement: Sql, at: number, session?: SessionState): Answer {
+    if (!this.#isOpen) return this.#current.run(statement, at, session);
     this.#followed = this.#follow(this.#follower, this.#followed, this.log.length);
-    return this.#follower.run(statement, at);
+    return this.#follower.run(statement, at, session);
   }
 
   /** What a replica answers that has not heard of the last units. */
