@@ -33,6 +33,7 @@ const EXTRAS: readonly Extra[] = [
     command: ['run', '-A', 'scripts/diagrams.ts', '--dry-run'],
     counts: 'exit code',
   },
+  { name: 'simulate', command: ['run', '-A', 'scripts/simulate.ts'], counts: 'last line' },
   { name: 'npm package', command: ['run', '-A', 'scripts/package_check.ts'], counts: 'last line' },
   { name: 'examples', command: ['run', '-A', 'scripts/examples.ts'], counts: 'last line' },
   {

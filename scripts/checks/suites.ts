@@ -23,7 +23,7 @@ export async function testFiles(): Promise<string[]> {
 
 /** Files that test servers rather than the library's own code, and take long. */
 const UNDER_DENO_ONLY =
-  /\/(batch|faults|lifecycle|plan|races_\w+|signals|testing|workerd)\.test\.ts$/;
+  /\/(batch|faults|lifecycle|plan|races_\w+|signals|simulator|testing|workerd)\.test\.ts$/;
 
 /** The engines that the suites run on but under Deno, where they run on all of them. */
 const ENGINES_ELSEWHERE = 'sqlite,postgres,d1';

@@ -44,6 +44,8 @@ interface Entry {
   readonly callers: readonly (Partial<CallerPlan> & { readonly strategy: Strategy })[];
   readonly schema?: Schema;
   readonly start?: Start;
+  /** True if all schedules with a pre-emption and a fault are so many that they take long. */
+  readonly isLong?: true;
 }
 
 const strict = schemaOf();
@@ -57,8 +59,18 @@ const auto = { strategy: 'auto' } as const;
 const ENTRIES: readonly Entry[] = [
   { name: 'transactions on SQLite', world: WORLDS.sqlite, callers: [tx, tx] },
   { name: 'transactions on Postgres', world: WORLDS.postgres, callers: [tx, tx] },
-  { name: 'transactions, stub advisory locks', world: WORLDS.stub, callers: [tx, tx] },
-  { name: 'transactions, no advisory locks', world: WORLDS.pooled, callers: [tx, tx] },
+  {
+    name: 'transactions, stub advisory locks',
+    world: WORLDS.stub,
+    callers: [tx, tx],
+    isLong: true,
+  },
+  {
+    name: 'transactions, no advisory locks',
+    world: WORLDS.pooled,
+    callers: [tx, tx],
+    isLong: true,
+  },
   { name: 'batches on D1', world: WORLDS.d1, callers: [batch, batch] },
   { name: 'batches on SQLite', world: WORLDS.sqlite, callers: [batch, batch] },
   { name: 'batches on Postgres', world: WORLDS.postgres, callers: [batch, batch] },
@@ -81,12 +93,14 @@ const ENTRIES: readonly Entry[] = [
     world: WORLDS.sqlite,
     callers: [tx, lease],
     schema: idempotent,
+    isLong: true,
   },
   {
     name: 'a transaction and a lease on Postgres',
     world: WORLDS.postgres,
     callers: [tx, lease],
     schema: idempotent,
+    isLong: true,
   },
   { name: 'a batch and a lease', world: WORLDS.d1, callers: [batch, auto], schema: idempotent },
   {
@@ -108,26 +122,36 @@ const ENTRIES: readonly Entry[] = [
     world: WORLDS.sqlite,
     callers: [tx, tx],
     start: STARTS.old,
+    isLong: true,
   },
-  { name: 'batches, old ledger', world: WORLDS.d1, callers: [batch, batch], start: STARTS.old },
+  {
+    name: 'batches, old ledger',
+    world: WORLDS.d1,
+    callers: [batch, batch],
+    start: STARTS.old,
+    isLong: true,
+  },
   {
     name: 'leases, old ledger',
     world: WORLDS.d1,
     callers: [auto, auto],
     schema: idempotent,
     start: STARTS.old,
+    isLong: true,
   },
   {
     name: 'transactions, expired claim',
     world: WORLDS.sqlite,
     callers: [tx, tx],
     start: STARTS.expired,
+    isLong: true,
   },
   {
     name: 'transactions, stub locks, expired claim',
     world: WORLDS.stub,
     callers: [tx, tx],
     start: STARTS.expired,
+    isLong: true,
   },
   {
     name: 'batches, expired claim',
@@ -158,6 +182,7 @@ const ENTRIES: readonly Entry[] = [
     name: 'one does not wait, transactions',
     world: WORLDS.sqlite,
     callers: [tx, { ...tx, onContention: 'return' }],
+    isLong: true,
   },
   {
     name: 'one does not wait, leases',
@@ -169,6 +194,7 @@ const ENTRIES: readonly Entry[] = [
     name: 'old and new code, transactions',
     world: WORLDS.sqlite,
     callers: [{ ...tx, schema: strict }, { ...tx, schema: lineOf() }],
+    isLong: true,
   },
   {
     name: 'old and new code, batches',
@@ -179,6 +205,7 @@ const ENTRIES: readonly Entry[] = [
     name: 'old and new code, leases',
     world: WORLDS.d1,
     callers: [{ ...auto, schema: idempotent }, { ...auto, schema: lineOf(true) }],
+    isLong: true,
   },
   {
     name: 'upgrades, transactions',
@@ -186,6 +213,7 @@ const ENTRIES: readonly Entry[] = [
     callers: [tx, tx],
     schema: lineOf(),
     start: STARTS.first,
+    isLong: true,
   },
   {
     name: 'upgrades, batches',
@@ -202,6 +230,11 @@ const ENTRIES: readonly Entry[] = [
     start: STARTS.first,
   },
 ];
+
+/** True if all schedules with a pre-emption and a fault are so many that they take long. */
+export function isLong(name: string): boolean {
+  return ENTRIES.find((entry) => entry.name === name)?.isLong === true;
+}
 
 /** The scenarios, for the library or a copy of it. */
 export function catalogue(library: Parameters<typeof libraryProtocol>[0]): Scenario[] {

@@ -43,8 +43,10 @@ function findRole(sql: string): Role | undefined {
   if (/^create/.test(sql)) return 'create';
   if (/^alter/.test(sql)) return 'alter';
   if (/^select/.test(sql)) return 'read';
-  if (/^insert/.test(sql)) return sql.includes(`'installing'`) ? 'claim' : undefined;
-  if (/^delete/.test(sql)) return /owner =/.test(sql) ? 'release' : 'discard';
+  if (/^insert/.test(sql)) {
+    return sql.includes(`'installing'`) || !sql.includes('state') ? 'claim' : undefined;
+  }
+  if (/^delete/.test(sql)) return sql.includes('lease') ? 'discard' : 'release';
   const set = /set (.*?) where/.exec(sql)?.[1] ?? '';
   return set.includes('state') ? 'finish' : 'renew';
 }
@@ -89,7 +91,7 @@ export function describeAnswers(answers: readonly Answer[]): string {
   const row = answers.at(-1)?.rows[0];
   if (answers.length === 1 && row && 'name' in row) {
     const { state, owner, lease, clock } = row;
-    if (state === undefined || state === null) return 'a row of 1.0.0';
+    if (state === undefined || state === null) return 'a row without a state';
     const isExpired = state === 'installing' && Number(lease) < Number(clock);
     return `${state} by ${owner}${isExpired ? ', expired' : ''}`;
   }

@@ -133,6 +133,7 @@ export class Simulation {
   readonly #lines: Line[] = [];
   readonly #faults: Fault[] = [];
   #last: Caller | undefined;
+  #oneMoreCaller: Caller | undefined;
   #steps = 0;
   #violation: Violation | undefined;
 
@@ -209,6 +210,7 @@ export class Simulation {
     const caller = new Caller('Z', this.callers.length, rest);
     this.#note(caller.name, 'ONE MORE CALL, now that all have stopped');
     this.callers.push(caller);
+    this.#oneMoreCaller = caller;
     this.faultsLeft = 0;
     await this.#loop(() => 0);
     if (this.#violation) return;
@@ -231,7 +233,7 @@ export class Simulation {
     for (const pending of this.#pending) {
       const { caller } = pending;
       const event: Event = { kind: 'message', caller, pending };
-      if (pending.blockedUntil !== undefined && this.server.writer) {
+      if (!pending.reply && pending.blockedUntil !== undefined && this.server.writer) {
         const at = Math.max(pending.blockedUntil, this.now);
         if (at !== Infinity) later.push({ at, event: { kind: 'lock timeout', caller, pending } });
         continue;
@@ -440,6 +442,7 @@ export class Simulation {
         ? `  FAILS: ${(end.error as Error).message ?? String(end.error)}`
         : `  RESOLVES: ${end.outcome}`,
     );
+    if (caller === this.#oneMoreCaller) this.#check(() => this.#checker.onLast(caller));
     this.#check(() => this.#checker.onEnd(caller, end));
   }
 

@@ -150,13 +150,18 @@ class Copy {
   }
 }
 
+/** What the catalogue of Postgres has, in that of SQLite. */
+const COLUMNS_OF =
+  `select name as "column", pk as "key" from pragma_table_info(replace($1, '"', ''))`;
+
 const translations = new Map<string, string>();
 
 /** The statement in the words of SQLite. */
 function translated(sql: string): string {
   let text = translations.get(sql);
   if (text === undefined) {
-    text = sql
+    const known = /pg_attribute.*to_regclass\((\$1)\)/s.test(sql) ? COLUMNS_OF : sql;
+    text = known
       .replaceAll(/\$(\d+)/g, '?$1')
       .replaceAll(
         /to_regclass\(([^()]+)\)/g,

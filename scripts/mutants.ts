@@ -1,0 +1,183 @@
+/**
+ * Makes the protocol wrong in one small way after another, and sees whether that is noticed: first
+ * by the simulator, then by a part of the test files. A mutant that nobody notices has survived. The
+ * last line is `N passed, N failed`, and the exit code is 1 if any survived.
+ *
+ *     deno task mutants                a few of them
+ *     deno task mutants --all          all of them, many minutes
+ *     deno task mutants --only batch   those with "batch" in their names
+ *     deno task mutants --check        only whether each can be applied
+ *
+ * Nothing is changed in place: each mutant is a copy of the library in a temporary folder.
+ *
+ * @module
+ */
+
+import { parseArgs } from 'node:util';
+
+import * as library from '../mod.ts';
+import { catalogue } from '../tests/simulator/catalogue.ts';
+import { endAll, endAllOnSignals, ROOT, run } from './checks/process.ts';
+import { type Mutant, MUTANTS } from './mutants/list.ts';
+import type { Job } from './simulate/jobs.ts';
+import { inParallel, Pool } from './simulate/pool.ts';
+
+/** The test files that a mutant has to pass when the simulator has let it through. */
+const FILES = ['conformance', 'lifecycle', 'contention', 'wait', 'config'];
+
+/** A mutant may never end. */
+const JOB_LIMIT_MS = 180_000;
+const SUITE_LIMIT_MS = 600_000;
+
+const terminal = Deno.stdout.isTerminal();
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    all: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    only: { type: 'string' },
+  },
+});
+
+/** The simulator's jobs for a mutant, those that find most in the shortest time first. */
+function jobs(): Job[] {
+  const isBrief = true;
+  const searches = (preemptions: number, faults: number): Job[] =>
+    catalogue(library).map((_, scenario) =>
+      ({ kind: 'search', scenario, preemptions, faults, isBrief }) as const
+    );
+  return [
+    ...searches(1, 0),
+    { kind: 'random', from: 1, count: 100, isBrief },
+    ...searches(0, 1),
+    { kind: 'random', from: 101, count: 400, isBrief },
+  ];
+}
+
+/** The texts of the files of `src/`, with the mutants applied: fails where one cannot be. */
+async function mutated({ file, find, replace }: Mutant): Promise<string> {
+  const text = await Deno.readTextFile(`${ROOT}/src/${file}`);
+  const times = text.split(find).length - 1;
+  if (times !== 1) throw new Error(`its text stands in src/${file} ${times} times: ${find}`);
+  return text.replace(find, () => replace);
+}
+
+/** A copy of what the tests need; `mutant` is left out to see that the tests pass as they are. */
+async function copy(folder: string, mutant?: Mutant): Promise<void> {
+  for (const name of ['mod.ts', 'deno.json', 'deno.lock', 'README.md']) {
+    await Deno.copyFile(`${ROOT}/${name}`, `${folder}/${name}`);
+  }
+  for (const name of ['node_modules', 'scripts', 'tests']) {
+    await Deno.symlink(`${ROOT}/${name}`, `${folder}/${name}`);
+  }
+  await Deno.mkdir(`${folder}/src`);
+  for await (const { name } of Deno.readDir(`${ROOT}/src`)) {
+    await Deno.copyFile(`${ROOT}/src/${name}`, `${folder}/src/${name}`);
+  }
+  if (mutant) await Deno.writeTextFile(`${folder}/src/${mutant.file}`, await mutated(mutant));
+}
+
+/** Who noticed, or undefined. */
+async function killer(pool: Pool, mutant?: Mutant): Promise<string | undefined> {
+  const folder = await Deno.makeTempDir({ prefix: 'mutant-' });
+  try {
+    await copy(folder, mutant);
+    return await bySimulator(pool, folder) ?? await bySuite(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function bySimulator(pool: Pool, folder: string): Promise<string | undefined> {
+  const address = new URL(`file://${folder}/mod.ts`).href;
+  for (const job of jobs()) {
+    try {
+      const { failures: [failure] } = await pool.run(job, address, JOB_LIMIT_MS);
+      if (failure === undefined) continue;
+      return `simulator: ${/^FAILED: ([^.]+)\./m.exec(failure)?.[1] ?? 'failed'}`;
+    } catch (error) {
+      return `simulator: ${(error as Error).message.split('\n')[0]}`;
+    }
+  }
+  return undefined;
+}
+
+async function bySuite(folder: string): Promise<string | undefined> {
+  for (const name of FILES) {
+    const file = `tests/${name}.test.ts`;
+    const { code } = await run([Deno.execPath(), 'test', '-A', '--no-check', file], {
+      cwd: folder,
+      env: { DB_MIGRATE_ENGINES: 'sqlite', DB_MIGRATE_QUICK: '1' },
+      limitMs: SUITE_LIMIT_MS,
+    });
+    if (code !== 0) return file;
+  }
+  return undefined;
+}
+
+async function main(): Promise<boolean> {
+  const selected = MUTANTS.filter(({ name, isQuick }) =>
+    values.only !== undefined ? name.includes(values.only) : values.all || values.check || isQuick
+  );
+  const total = { passed: 0, failed: 0 };
+  const tell = (isGood: boolean, name: string, found: string) => {
+    total[isGood ? 'passed' : 'failed']++;
+    if (terminal) write('\r\x1b[K');
+    console.log(`${isGood ? 'ok  ' : 'FAIL'} ${name.padEnd(48)} ${found}`);
+  };
+  const fitting: Mutant[] = [];
+  for (const mutant of selected) {
+    const problem = await mutated(mutant).then(() => undefined, (error) => error.message);
+    if (problem !== undefined) tell(false, mutant.name, problem);
+    else if (values.check) tell(true, mutant.name, 'applies');
+    else fitting.push(mutant);
+  }
+  const survivors: string[] = [];
+  if (!values.check) await judge(fitting, tell, survivors);
+  for (const name of survivors) console.log(`survived: ${name}`);
+  console.log(`\n${total.passed} passed, ${total.failed} failed`);
+  return total.failed === 0 && total.passed > 0;
+}
+
+async function judge(
+  mutants: readonly Mutant[],
+  tell: (isGood: boolean, name: string, found: string) => void,
+  survivors: string[],
+): Promise<void> {
+  const startedAt = performance.now();
+  const pool = new Pool();
+  // Whatever fails without a mutant would be taken for the mutant's doing.
+  const unchanged = values.all ? await killer(pool) : undefined;
+  if (values.all) tell(unchanged === undefined, 'no mutant', unchanged ?? 'all is well');
+  const counts = { simulator: 0, tests: 0 };
+  let done = 0;
+  await inParallel(mutants, async (mutant) => {
+    const found = await killer(pool, mutant);
+    if (found === undefined) survivors.push(mutant.name);
+    else counts[found.startsWith('simulator') ? 'simulator' : 'tests']++;
+    tell(found !== undefined, mutant.name, found ?? 'SURVIVED');
+    if (terminal) write(`      ${++done} of ${mutants.length}`);
+  });
+  pool.close();
+  if (terminal) write('\r\x1b[K');
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
+  console.log(
+    `\n${mutants.length} of ${MUTANTS.length} mutants in ${seconds} s: ${counts.simulator} killed ` +
+      `by the simulator,\n${counts.tests} by the test files, ${survivors.length} survived`,
+  );
+}
+
+function write(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
+
+endAllOnSignals();
+
+let good = false;
+try {
+  good = await main();
+} finally {
+  await endAll();
+}
+Deno.exit(good ? 0 : 1);

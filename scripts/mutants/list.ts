@@ -1,0 +1,389 @@
+/**
+ * The mutants: small changes of the protocol, each of which makes it wrong.
+ *
+ * @module
+ */
+
+/** One change of one file of `src/`. */
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  /** A text that is there exactly once. */
+  readonly find: string;
+  readonly replace: string;
+  /** Part of the short run. */
+  readonly isQuick?: true;
+}
+
+const OWNED = 'where name in ${names} and owner = ${owner} and state = ${INSTALLING}';
+const NOT_OWNED = 'where name in ${names} and state = ${INSTALLING}';
+const IN_ANY_STATE = 'where name in ${names} and owner = ${owner}';
+const RENEW = 'set lease = ${this.#leaseEnd(leaseMs)}\n      ';
+const FINISH = 'then ${checksum} end\n      ';
+const RELEASE = 'delete from ${this.#table}\n      where name in ${names}';
+
+/** All of them. */
+export const MUTANTS: readonly Mutant[] = [
+  // The statements
+  {
+    name: 'renew: whoever owns it',
+    file: 'ledger.ts',
+    find: RENEW + OWNED,
+    replace: RENEW + NOT_OWNED,
+  },
+  {
+    name: 'renew: whatever its state',
+    file: 'ledger.ts',
+    find: RENEW + OWNED,
+    replace: RENEW + IN_ANY_STATE,
+  },
+  {
+    name: 'finish: whoever owns it',
+    file: 'ledger.ts',
+    find: FINISH + OWNED,
+    replace: FINISH + NOT_OWNED,
+    isQuick: true,
+  },
+  {
+    name: 'finish: state not set',
+    file: 'ledger.ts',
+    find: 'set state = ${INSTALLED}, lease = null',
+    replace: 'set lease = null',
+  },
+  {
+    name: 'finish: lease not cleared',
+    file: 'ledger.ts',
+    find: 'set state = ${INSTALLED}, lease = null',
+    replace: 'set state = ${INSTALLED}',
+  },
+  {
+    name: 'release: whoever owns it',
+    file: 'ledger.ts',
+    find: `${RELEASE} and owner = \${owner} and`,
+    replace: `${RELEASE} and`,
+  },
+  {
+    name: 'release: whatever its state',
+    file: 'ledger.ts',
+    find: `${RELEASE} and owner = \${owner} and state = \${INSTALLING}`,
+    replace: `${RELEASE} and owner = \${owner}`,
+  },
+  {
+    name: 'claim: fails where a row is',
+    file: 'ledger.ts',
+    find: ' on conflict do nothing',
+    replace: '',
+  },
+  {
+    name: 'claim: counts as installed',
+    file: 'ledger.ts',
+    find: 'const claimed = [raw(quoted(owner)), INSTALLING,',
+    replace: 'const claimed = [raw(quoted(owner)), INSTALLED,',
+    isQuick: true,
+  },
+  {
+    name: "claim: lease by the caller's clock",
+    file: 'ledger.ts',
+    find: 'raw(`${this.#clock.raw} + ${leaseMs}`)',
+    replace: 'raw(`${Date.now()} + ${leaseMs}`)',
+    isQuick: true,
+  },
+  {
+    name: 'batch: does not fail where a row is',
+    file: 'ledger.ts',
+    find: 'values ${rows}`',
+    replace: 'values ${rows} on conflict do nothing`',
+    isQuick: true,
+  },
+  {
+    name: 'batch: row never finished',
+    file: 'ledger.ts',
+    find: 'const installed = [raw(quoted(owner)), INSTALLED,',
+    replace: 'const installed = [raw(quoted(owner)), INSTALLING,',
+  },
+  {
+    name: 'discard: claims that still hold',
+    file: 'ledger.ts',
+    find: ' and lease < ${this.#clock}',
+    replace: '',
+    isQuick: true,
+  },
+  {
+    name: 'discard: installed rows too',
+    file: 'ledger.ts',
+    find: 'and state = ${INSTALLING} and lease < ${this.#clock}',
+    replace: '',
+  },
+  {
+    name: "expiry by the caller's clock",
+    file: 'ledger.ts',
+    find: 'leaseUntil < Number(row.clock)',
+    replace: 'leaseUntil < Date.now()',
+  },
+  {
+    name: 'a row without a state is a claim',
+    file: 'ledger.ts',
+    find: "row.state === null || row.state === undefined || row.state === 'installed'",
+    replace: "row.state === 'installed'",
+  },
+  {
+    name: 'previous is not unique',
+    file: 'ledger.ts',
+    find: "column === 'previous' ? ' unique' : ''",
+    replace: "''",
+  },
+  // The claim
+  {
+    name: "anybody's row is mine",
+    file: 'claim.ts',
+    find: 'row.name === name && row.owner === this.owner && row.installed',
+    replace: 'row.name === name && row.installed',
+  },
+  {
+    name: 'a claim in any state is held',
+    file: 'claim.ts',
+    find: " && row.installed === (state === 'installed')",
+    replace: '',
+  },
+  {
+    name: 'an expired claim is never discarded',
+    file: 'claim.ts',
+    find: 'await handle.executeQuery(ledger.discard(this.#entries));',
+    replace: '',
+  },
+  {
+    name: 'nothing is released',
+    file: 'claim.ts',
+    find: 'if (!this.#isSent) return;',
+    replace: 'if (this.#isSent) return;',
+  },
+  {
+    name: 'a renewal needs no proof',
+    file: 'claim.ts',
+    find: "if (this.holds(await readRows(this.#call, handle), 'installing'))",
+    replace: "if (this.holds(await readRows(this.#call, handle), 'installing') || this.owner)",
+  },
+  {
+    name: 'a renewal counts from its answer',
+    file: 'claim.ts',
+    find: 'this.#renewedAt = sentAt',
+    replace: 'this.#renewedAt = performance.now()',
+  },
+  {
+    name: 'transaction: DDL goes on without its claim',
+    file: 'claim.ts',
+    find: "if (this.#isLost) throw this.#lost('was taken over');",
+    replace: '',
+  },
+  {
+    name: 'lease: DDL goes on without its claim',
+    file: 'claim.ts',
+    find: "if (this.#isLost) throw this.#lost('may have been taken over');",
+    replace: '',
+  },
+  {
+    name: 'lease: a pause past its end is not noticed',
+    file: 'claim.ts',
+    find: 'if (this.#age() > this.#call.settings.leaseMs) this.#isLost = true;',
+    replace: '',
+  },
+  {
+    name: 'finish: no look at the proof',
+    file: 'claim.ts',
+    find: "if (this.holds(rows, 'installed')) return rows;",
+    replace: 'if (rows.length > 0) return rows;',
+  },
+  {
+    name: 'lease: finish gives up at the first error',
+    file: 'claim.ts',
+    find: 'if (error instanceof LeaseLostError || isOver) throw error;',
+    replace: 'throw error;',
+  },
+  {
+    name: 'lease: finish never gives up',
+    file: 'claim.ts',
+    find: 'if (error instanceof LeaseLostError || isOver) throw error;',
+    replace: 'if (error instanceof LeaseLostError) throw error;',
+  },
+  // The try
+  {
+    name: 'deadline not looked at before the DDL',
+    file: 'attempt.ts',
+    find: 'patience.check();\n    await this.#runDdl(handle);',
+    replace: 'await this.#runDdl(handle);',
+  },
+  {
+    name: 'the advisory lock is the guard',
+    file: 'attempt.ts',
+    find: "if (!this.#claim.holds(rows, 'installing') ||",
+    replace: "if ((session ? !session.isLocked : !this.#claim.holds(rows, 'installing')) ||",
+    isQuick: true,
+  },
+  {
+    name: 'steps not looked at again under the claim',
+    file: 'attempt.ts',
+    find: ' || !this.#isStillRight(rows)',
+    replace: '',
+  },
+  {
+    name: 'part of a line is not given back',
+    file: 'attempt.ts',
+    find: 'if (this.#claim.mayHold(rows)) await this.#claim.release(handle);',
+    replace: '',
+  },
+  {
+    name: 'a commit whose answer is lost has failed',
+    file: 'attempt.ts',
+    find: "if (this.#claim.holds(rows, 'installed')) return rows;",
+    replace: '',
+  },
+  {
+    name: 'a failed try keeps its claim',
+    file: 'attempt.ts',
+    find: 'await this.#claim.release(this.#call.db);',
+    replace: '',
+  },
+  {
+    name: "the rollback's error hides the first one",
+    file: 'attempt.ts',
+    find: 'throw first.error;',
+    replace: 'throw error;',
+  },
+  {
+    name: 'the deadline cuts a DDL that runs',
+    file: 'attempt.ts',
+    find: "if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;",
+    replace: 'if (!end) return undefined;',
+  },
+  {
+    name: 'an abandoned DDL goes on',
+    file: 'attempt.ts',
+    find: 'if (end) throw end.error;',
+    replace: '',
+  },
+  {
+    name: "a transaction's DDL does not renew its claim",
+    file: 'attempt.ts',
+    find: 'await this.#claim.check(connection, (error) => this.#doom(error));',
+    replace: '',
+  },
+  // The batch
+  {
+    name: 'batch: an expired claim is never discarded',
+    file: 'batch_attempt.ts',
+    find: 'if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries));',
+    replace: '',
+  },
+  {
+    name: 'batch: no look at the ledger after a failure',
+    file: 'batch_attempt.ts',
+    find: 'if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;',
+    replace: '',
+    isQuick: true,
+  },
+  {
+    name: 'batch: deadline not looked at before it is sent',
+    file: 'batch_attempt.ts',
+    find: 'patience.check();\n    this.#sentAt',
+    replace: 'this.#sentAt',
+  },
+  {
+    name: 'batch: the DDL stands before the guard',
+    file: 'batch_attempt.ts',
+    find: '[...before, ...after, ...ddl]',
+    replace: '[...ddl, ...before, ...after]',
+  },
+  {
+    name: 'batch: all failures are the DDL',
+    file: 'batch_attempt.ts',
+    find: 'if (!isOurs) this.ddlError = { error };',
+    replace: 'this.ddlError = { error };',
+  },
+  // The story
+  {
+    name: 'a claim counts as installed',
+    file: 'bootstrap.ts',
+    find: 'targetOf(this.#call, this.#seen)?.installed === true',
+    replace: 'targetOf(this.#call, this.#seen) !== undefined',
+    isQuick: true,
+  },
+  {
+    name: 'no pause between two looks',
+    file: 'bootstrap.ts',
+    find: 'await patience.pause();',
+    replace: '',
+  },
+  {
+    name: 'no look again after a lost claim',
+    file: 'bootstrap.ts',
+    find: "if (settings.onContention === 'return') return this.#result('pending');",
+    replace: "return this.#result(settings.onContention === 'return' ? 'pending' : 'waited');",
+  },
+  {
+    name: 'whatever the DDL throws is tried again',
+    file: 'bootstrap.ts',
+    find: 'if (!isWorthIt || end) {',
+    replace: 'if (end) {',
+  },
+  {
+    name: 'the winner does not know its row',
+    file: 'bootstrap.ts',
+    find: 'owner !== undefined && this.#call.owners.has(owner)',
+    replace: "owner === ''",
+  },
+  {
+    name: 'a lease after whatever went wrong at begin',
+    file: 'bootstrap.ts',
+    find: ' || !isTransactionUnsupported(error)) throw error;',
+    replace: ') throw error;',
+  },
+  {
+    name: 'a missing table is a failure',
+    file: 'bootstrap.ts',
+    find: 'if (!isMissingTable(error)) throw error;',
+    replace: 'throw error;',
+  },
+  // Work, waiting, contention
+  {
+    name: 'an expired claim is waited for',
+    file: 'work.ts',
+    find: '!row.installed && !row.expired &&',
+    replace: '!row.installed &&',
+  },
+  {
+    name: 'a line runs on versions it does not know',
+    file: 'work.ts',
+    find: 'held.some((name) => !line.includes(name))',
+    replace: 'held.length < 0',
+  },
+  {
+    name: 'the signal is not looked at',
+    file: 'wait.ts',
+    find: 'if (this.#signal?.aborted) return { error: this.#signal.reason };',
+    replace: '',
+  },
+  {
+    name: 'the deadline is not looked at',
+    file: 'wait.ts',
+    find: 'if (this.elapsedMs >= this.#waitTimeoutMs) return',
+    replace: 'if (this.elapsedMs < 0) return',
+  },
+  {
+    name: 'a final error is contention',
+    file: 'contention.ts',
+    find: 'if (error instanceof SchemaError) return undefined;',
+    replace: '',
+  },
+  {
+    name: 'a serialization failure is final',
+    file: 'contention.ts',
+    find: "if (hasAny(codes, ['40001', '40P01'])) return 'race';",
+    replace: '',
+  },
+  {
+    name: "a duplicate in the caller's table is a lost race",
+    file: 'contention.ts',
+    find: 'text.includes(`UNIQUE constraint failed: ${table}.`)',
+    replace: "text.includes('UNIQUE constraint failed: ')",
+  },
+];
