@@ -17,34 +17,49 @@ export interface Bench {
   readonly database: BenchDatabase;
   /** A new caller, connected, that has sent nothing yet. */
   caller(): Promise<Install>;
+  /** Lets go of the callers, and drops the database. */
+  close(): Promise<void>;
 }
 
-/** Runs something with a peer on a database of its own, over a line that takes no time at first. */
+/** Makes a database for a peer, over a line that takes no time at first. */
+export async function openBench(
+  engine: BenchEngine,
+  peer: Peer,
+  schema: BenchSchema,
+): Promise<Bench> {
+  await engine.line.delay(0);
+  const database = await engine.create();
+  const callers: Caller[] = [];
+  return {
+    engine,
+    database,
+    caller: async () => {
+      const caller = await database.caller();
+      callers.push(caller);
+      return await installerOf(peer, engine.name)!(caller as never, schema);
+    },
+    close: async () => {
+      await engine.line.delay(0);
+      await within(GRACE_MS, peer.settle?.());
+      // A pool never ends if somebody has not given a connection back.
+      await within(GRACE_MS, Promise.allSettled(callers.map((caller) => caller.close())));
+      await database.drop();
+    },
+  };
+}
+
+/** Runs something with a peer on a database of its own. */
 export async function withPeer<T>(
   engine: BenchEngine,
   peer: Peer,
   schema: BenchSchema,
   run: (bench: Bench) => Promise<T>,
 ): Promise<T> {
-  await engine.line.delay(0);
-  const database = await engine.create();
-  const callers: Caller[] = [];
+  const bench = await openBench(engine, peer, schema);
   try {
-    return await run({
-      engine,
-      database,
-      caller: async () => {
-        const caller = await database.caller();
-        callers.push(caller);
-        return await installerOf(peer, engine.name)!(caller as never, schema);
-      },
-    });
+    return await run(bench);
   } finally {
-    await engine.line.delay(0);
-    await within(GRACE_MS, peer.settle?.());
-    // A pool never ends if somebody has not given a connection back.
-    await within(GRACE_MS, Promise.allSettled(callers.map((caller) => caller.close())));
-    await database.drop();
+    await bench.close();
   }
 }
 

@@ -16,11 +16,11 @@ export interface Effort {
   readonly sizes: readonly number[];
   /** The delays of a round trip in milliseconds. */
   readonly delays: readonly number[];
-  /** Samples of a cold call and of an install by this library and of the floors, by delay. */
+  /** Samples of a cold call and of an install by the library's batch and of the floors, by delay. */
   readonly ours: Readonly<Record<number, number>>;
-  /** Samples of a cold call by a peer, by delay. */
+  /** Samples of a cold call by all else, by delay. */
   readonly cold: Readonly<Record<number, number>>;
-  /** Samples of an install by a peer, by delay. */
+  /** Samples of an install by all else, by delay. */
   readonly fresh: Readonly<Record<number, number>>;
   /** Callers of a race. */
   readonly callers: number;

@@ -71,6 +71,7 @@ export async function charts(results: Results): Promise<Chart[]> {
       races.map(({ engine, peer, callers, races, ms }) =>
         bar(engine, peer, 100 * (ms?.samples ?? 0) / (callers * races))
       ),
+      true,
     ));
   }
   if (wire) {
@@ -101,18 +102,27 @@ async function chart(
   title: string,
   unit: string,
   bars: readonly Bar[],
+  isMoreBetter = false,
 ): Promise<Chart> {
-  const draw = (theme: Theme) => svgOf(specOf(title, unit, bars, theme));
+  const draw = (theme: Theme) => svgOf(specOf(title, unit, bars, theme, isMoreBetter));
   return { name, svg: { light: await draw(THEMES.light), dark: await draw(THEMES.dark) } };
 }
 
-function specOf(title: string, unit: string, bars: readonly Bar[], theme: Theme): TopLevelSpec {
+function specOf(
+  title: string,
+  unit: string,
+  bars: readonly Bar[],
+  theme: Theme,
+  isMoreBetter: boolean,
+): TopLevelSpec {
   const most = Math.max(...bars.map((bar) => bar.value));
   const engines = [...new Set(bars.map((bar) => bar.engine))];
   return {
     title: { text: title, anchor: 'start', color: theme.text, fontSize: 15, offset: 12 },
     vconcat: engines.map((engine, at) => {
-      const values = bars.filter((bar) => bar.engine === engine).toSorted(byValue);
+      const values = bars.filter((bar) => bar.engine === engine).toSorted((a, b) =>
+        isMoreBetter ? b.value - a.value : a.value - b.value
+      );
       const isLast = at === engines.length - 1;
       const x = {
         field: 'value',
@@ -125,7 +135,7 @@ function specOf(title: string, unit: string, bars: readonly Bar[], theme: Theme)
         type: 'nominal' as const,
         title: null,
         sort: values.map(({ peer }) => peer),
-        axis: { labelLimit: 240, minExtent: 190 },
+        axis: { minExtent: 200 },
       };
       const color = {
         field: 'whose',
@@ -160,13 +170,11 @@ function specOf(title: string, unit: string, bars: readonly Bar[], theme: Theme)
         domainColor: theme.grid,
         tickColor: theme.grid,
         labelFontSize: 11,
+        labelLimit: 260,
       },
+      aria: false,
     },
   };
-}
-
-function byValue(a: Bar, b: Bar): number {
-  return a.value - b.value;
 }
 
 function svgOf(spec: TopLevelSpec): Promise<string> {
