@@ -6,7 +6,12 @@
 
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
-import { contentionOf, isAbortedTransaction, isMissingTable } from './contention.ts';
+import {
+  contentionOf,
+  isAbortedTransaction,
+  isMissingTable,
+  isTransactionGone,
+} from './contention.ts';
 import {
   DdlStalledError,
   LeaseLostError,
@@ -135,6 +140,7 @@ export class Attempt {
   /** Lets a statement of the DDL into the transaction, or refuses it. */
   async #enter(sql: string, connection: Handle): Promise<void> {
     const { dialect, details } = this.#call;
+    this.#hasIssued = true;
     // Kysely before 0.28 would send a late one on a connection that serves somebody else by now.
     const statements = statementsOf(sql, dialect);
     const reason = this.#phase === 'ddl'
@@ -144,7 +150,6 @@ export class Attempt {
     const end = this.#abandoned ?? this.#doomed;
     if (end) throw end.error;
     await this.#claim.check(connection, (error) => this.#doom(error));
-    this.#hasIssued = true;
     if (!isRead(statements)) this.#changes.push(...statements);
     this.#inFlight++;
   }
@@ -241,9 +246,19 @@ export class Attempt {
         }
       });
     } catch (error) {
+      if (!first && isTransactionGone(error)) throw this.#rolledBack(error);
       if (!first || first.error === error) throw error;
       this.#call.logError('the transaction was not rolled back cleanly', error);
       throw first.error;
     }
+  }
+
+  /** SQLite ends a transaction itself when it cannot commit, and Kysely's rollback then fails. */
+  #rolledBack(cause: unknown): TransactionAbortedError {
+    return new TransactionAbortedError(
+      `the database rolled the transaction back when it was to be committed, as it does when the ` +
+        `disk is full or cannot be written, and Kysely keeps its error back. Nothing was installed`,
+      { ...this.#call.details, cause },
+    );
   }
 }

@@ -206,18 +206,20 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
       // an 'error' has none. The query that was under way rejects all the same.
       const ignore = () => {};
       client.on?.('error', ignore);
-      let isBroken = false;
-      try {
-        return await runOn(client, statements);
-      } catch (error) {
-        // A client that cannot even roll back is closed, never lent again in a half-open state.
-        if (statements.length > 1) {
-          isBroken = await client.query('rollback').then(() => false, () => true);
-        }
-        throw error;
-      } finally {
+      const release = (isBroken: boolean) => {
         client.release(isBroken);
         client.removeListener?.('error', ignore);
+      };
+      try {
+        const rows = await runOn(client, statements);
+        release(false);
+        return rows;
+      } catch (error) {
+        // The caller need not wait for it. A client that cannot even roll back is closed, never lent
+        // again in a half-open state.
+        const rollback = statements.length > 1 ? client.query('rollback') : Promise.resolve();
+        rollback.then(() => release(false), () => release(true));
+        throw error;
       }
     },
   };

@@ -103,6 +103,11 @@ export function isAbortedTransaction(error: unknown): boolean {
   return factsOf(error).codes.has('25P02');
 }
 
+/** True if a rollback failed since the engine had ended the transaction itself. */
+export function isTransactionGone(error: unknown): boolean {
+  return /no transaction is active/.test(factsOf(error).text);
+}
+
 /** True if a driver says that it has no transactions, rather than that one failed. */
 export function isTransactionUnsupported(error: unknown): boolean {
   const { text } = factsOf(error);

@@ -136,9 +136,9 @@ export class StatementRefusedError extends SchemaError {
 }
 
 /**
- * The DDL returned, but its transaction can no longer be committed: a statement of it failed and
- * the error was caught, or a statement rolled the transaction back. Nothing was installed. The
- * error that was caught is the `cause`, where it is known.
+ * The DDL returned, but its transaction could not be committed: a statement of it failed and the
+ * error was caught, a statement rolled the transaction back, or the database did, as on a full disk.
+ * Nothing was installed. The error that was caught is the `cause`, where it is known.
  */
 export class TransactionAbortedError extends SchemaError {
   static {
