@@ -60,7 +60,7 @@ for (const engine of [sqlite, pg, d1]) {
       }
     });
 
-  for (const { name, run } of testsFor({ ...engine, lasting: true }, cases)) {
+  for (const { name, run } of testsFor({ ...engine, lasting: true, batches: false }, cases)) {
     inDatabase(
       name,
       ({ connect }) => run({ connect: (options) => connect({ busyTimeoutMs: 0, ...options }) }),

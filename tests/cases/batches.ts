@@ -17,7 +17,8 @@ const batches = new WeakMap<object, AtomicBatch>();
 export function connectWithBatch(database: CaseDatabase, options: ConnectOptions = {}): Db {
   const db = database.connect(options);
   const { onStatement, ...rest } = options;
-  const before = (statements: readonly BatchStatement[]) => onStatement?.(textOf(statements));
+  const before = (statements: readonly BatchStatement[]) =>
+    onStatement?.(textOf(statements), statements.flatMap(({ parameters }) => [...parameters]));
   setBatch(db, around(database.batch!(rest), { before }));
   return db;
 }

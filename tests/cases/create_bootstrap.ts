@@ -261,8 +261,8 @@ export const cases: readonly Case[] = [
     async run(t) {
       const held = gate();
       const ensure = ensureOf(t, {
-        waitTimeoutMs: 1_500,
-        leaseMs: 1_000,
+        waitTimeoutMs: 3_000,
+        leaseMs: 2_900,
         ddl: async (db: Db) => {
           await createTable(db, TABLES[0]!);
           await held.opened;

@@ -94,13 +94,13 @@ export const cases: readonly Case[] = [
   {
     name: 'where begin silently does nothing, a long ddl keeps its claim',
     async run(t) {
-      const times = { strategy: 'transaction', leaseMs: 1_500, waitTimeoutMs: 20_000 } as const;
+      const times = { strategy: 'transaction', leaseMs: 3_000, waitTimeoutMs: 20_000 } as const;
       const inside = gate();
       const first = bootstrap(t, faulty(t.connect(), SILENT), async (db) => {
         for (const table of TABLES) {
           await createTable(db, table);
           inside.open();
-          await sleep(700);
+          await sleep(1_300);
         }
       }, times);
       await inside.opened;
@@ -134,9 +134,9 @@ export const cases: readonly Case[] = [
       const result = await bootstrap(t, db, async (db) => {
         const isFirst = ++runs === 1;
         await createTable(db, 'one');
-        if (isFirst) await sleep(500);
+        if (isFirst) await sleep(1_000);
         await createTable(db, 'two');
-      }, { leaseMs: 600, waitTimeoutMs: 20_000 });
+      }, { leaseMs: 1_500, waitTimeoutMs: 20_000 });
       assert.equal(result.outcome, 'installed');
       assert.equal(runs, 2);
       assert.deepEqual(afterwards, []);

@@ -103,13 +103,13 @@ export const cases: readonly Case[] = [
     name: 'a ddl that takes longer than its lease keeps it',
     each: 'live',
     async run(t) {
-      const times = { leaseMs: 1_500, waitTimeoutMs: 20_000 };
+      const times = { leaseMs: 3_000, waitTimeoutMs: 20_000 };
       const inside = gate();
       const first = bootstrap(t, t.connect(), async (db) => {
         for (const table of TABLES) {
           await createTable(db, table);
           inside.open();
-          await sleep(700);
+          await sleep(1_300);
         }
       }, times);
       await inside.opened;
@@ -127,9 +127,9 @@ export const cases: readonly Case[] = [
       const db = t.connect();
       const result = await bootstrap(t, db, async (db) => {
         await createTable(db, 'one');
-        await sleep(2_200);
+        await sleep(3_600);
         await createTable(db, 'two');
-      }, { leaseMs: 1_500, waitTimeoutMs: 20_000 });
+      }, { leaseMs: 3_000, waitTimeoutMs: 20_000 });
       assert.equal(result.outcome, 'installed');
       await assertUsable(db, ['one', 'two']);
     },
@@ -250,9 +250,9 @@ export const cases: readonly Case[] = [
       });
       const result = await bootstrap(t, db, async (db) => {
         await createTable(db, 'one');
-        await sleep(1_500);
+        await sleep(3_600);
         await createTable(db, 'two');
-      }, { strategy: 'lease', leaseMs: 1_200, waitTimeoutMs: 20_000 });
+      }, { strategy: 'lease', leaseMs: 3_000, waitTimeoutMs: 20_000 });
       assert.equal(result.outcome, 'installed');
       assert.ok(failed > 1, `${failed} renewals`);
     },
@@ -270,7 +270,7 @@ export const cases: readonly Case[] = [
           if (lease > leases.at(-1)!) leases.push(lease);
           return leases.length > 3;
         });
-      }, { strategy: 'lease', leaseMs: 600, waitTimeoutMs: 20_000 });
+      }, { strategy: 'lease', leaseMs: 2_400, waitTimeoutMs: 20_000 });
       assert.ok(leases.length > 3);
     },
   },
@@ -293,7 +293,7 @@ async function assertRenewedInBetween(t: CaseContext, faults: Faults): Promise<v
     await createTable(db, 'one');
     await renewing.opened;
     await createTable(db, 'two');
-  }, { leaseMs: 1_200, waitTimeoutMs: 20_000 });
+  }, { leaseMs: 3_000, waitTimeoutMs: 20_000 });
   assert.equal((await within(10_000, call)).outcome, 'installed');
   await assertUsable(t.connect(), ['one', 'two']);
 }

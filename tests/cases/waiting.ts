@@ -197,11 +197,11 @@ export const cases: readonly Case[] = [
       const db = t.connect();
       const result = await bootstrap(t, db, async (db) => {
         await sql`create table one (id integer)`.execute(db);
-        await sleep(2_000);
+        await sleep(3_500);
         controller.abort();
         await sleep(100);
         await sql`create table two (id integer)`.execute(db);
-      }, { waitTimeoutMs: 1_500, leaseMs: 1_400, signal: controller.signal });
+      }, { waitTimeoutMs: 3_000, leaseMs: 2_900, signal: controller.signal });
       assert.equal(result.outcome, 'installed');
       await assertUsable(db, ['one', 'two']);
     },

@@ -107,11 +107,11 @@ async function start(workers: readonly WorkerOptions[]): Promise<Workerd> {
   };
   const miniflare = inDirectory(directory, () => new Miniflare(settings));
   let url = await miniflare.ready;
-  let agent = new Agent({ keepAlive: true });
+  let agent = newAgent();
   let pid = newestPid();
   const renew = async (): Promise<void> => {
     agent.destroy();
-    agent = new Agent({ keepAlive: true });
+    agent = newAgent();
     url = await miniflare.ready;
     pid = newestPid();
   };
@@ -147,6 +147,11 @@ function inDirectory<T>(directory: string, make: () => T): T {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
   }
+}
+
+// workerd closes a connection that was idle for 5 seconds, whatever is on its way there by then.
+function newAgent(): Agent {
+  return new Agent({ keepAlive: true, timeout: 3_000 });
 }
 
 function newestPid(): number {
