@@ -7,6 +7,7 @@
  *     deno task simulate --deep              further bounds, ten minutes or more
  *     deno task simulate --seeds 20000       so many random runs
  *     deno task simulate --from 5000         with seeds from here on
+ *     deno task simulate --random            random runs only
  *     deno task simulate --only lease        the scenarios with "lease" in their names
  *     deno task simulate --seed 7            one random run as a timeline
  *     deno task simulate --schedule 3/1/0/0  one schedule of a search, likewise
@@ -40,6 +41,7 @@ const { values } = parseArgs({
     deep: { type: 'boolean', default: false },
     from: { type: 'string', default: '1' },
     only: { type: 'string' },
+    random: { type: 'boolean', default: false },
     reference: { type: 'boolean', default: false },
     schedule: { type: 'string' },
     seed: { type: 'string' },
@@ -50,7 +52,7 @@ const { values } = parseArgs({
 /** The jobs, those that take long first, so that no thread has nothing to do at the end. */
 function plan(): Job[] {
   const searches = catalogue(library).flatMap(({ name }, scenario): Job[] => {
-    if (values.only !== undefined && !name.includes(values.only)) return [];
+    if (values.random || !name.includes(values.only ?? '')) return [];
     const isShallow = isLong(name) && !values.deep;
     return [
       { kind: 'search', scenario, preemptions: isShallow ? 0 : 1, faults: 1 },

@@ -5,10 +5,10 @@
  */
 
 import { notesIn, type Outcome, single, skipsIn, type Step } from './outcome.ts';
-import { run } from './process.ts';
+import { run, type RunOptions } from './process.ts';
 
 /** A program that is run as a test. */
-interface Extra {
+export interface Extra {
   name: string;
   /** The arguments of `deno`. */
   command: readonly string[];
@@ -34,6 +34,7 @@ const EXTRAS: readonly Extra[] = [
     counts: 'exit code',
   },
   { name: 'simulate', command: ['run', '-A', 'scripts/simulate.ts'], counts: 'last line' },
+  { name: 'mutants, a few', command: ['run', '-A', 'scripts/mutants.ts'], counts: 'last line' },
   { name: 'npm package', command: ['run', '-A', 'scripts/package_check.ts'], counts: 'last line' },
   { name: 'examples', command: ['run', '-A', 'scripts/examples.ts'], counts: 'last line' },
   {
@@ -45,14 +46,19 @@ const EXTRAS: readonly Extra[] = [
 
 /** The programs as steps. */
 export function extras(): Step[] {
-  return EXTRAS.map(({ name, command, counts }) => ({
+  return EXTRAS.map((extra) => program(extra));
+}
+
+/** A program as a step, killed when it exceeds a limit. */
+export function program({ name, command, counts }: Extra, options: RunOptions = {}): Step {
+  return {
     name,
     runtime: 'deno',
     async run() {
-      const { code, output } = await run([Deno.execPath(), ...command]);
+      const { code, output } = await run([Deno.execPath(), ...command], options);
       return counts === 'exit code' ? single(code === 0, output) : lastLine(code, output);
     },
-  }));
+  };
 }
 
 /** The outcome that an output's last line tells. Without one, or against it, it is a failure. */

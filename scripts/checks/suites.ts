@@ -9,7 +9,7 @@
 import type { Runtime, RuntimeName } from '../runtimes.ts';
 import { parseReport, type TestCase } from './junit.ts';
 import { type Outcome, skipsIn, type Step, UNCAUGHT } from './outcome.ts';
-import { ROOT, run, type RunResult } from './process.ts';
+import { ROOT, run, type RunOptions, type RunResult } from './process.ts';
 
 const UNCAUGHT_LINE = new RegExp(`^\\s*${UNCAUGHT} .*`, 'm');
 
@@ -42,16 +42,16 @@ export function leftOut(files: readonly string[]): string[] {
   ];
 }
 
-/** The step that runs one test file under one runtime. */
-export function suite(file: string, runtime: Runtime): Step {
+/** The step that runs one test file under one runtime; `options` as of {@linkcode run}. */
+export function suite(file: string, runtime: Runtime, options: RunOptions = {}): Step {
   return {
     name: file.replace(/^tests\//, ''),
     runtime: runtime.name,
-    run: () => runSuite(file, runtime),
+    run: () => runSuite(file, runtime, options),
   };
 }
 
-async function runSuite(file: string, runtime: Runtime): Promise<Outcome> {
+async function runSuite(file: string, runtime: Runtime, options: RunOptions): Promise<Outcome> {
   const folder = await Deno.makeTempDir({ prefix: 'report-' });
   try {
     const report = `${folder}/report.xml`;
@@ -59,7 +59,7 @@ async function runSuite(file: string, runtime: Runtime): Promise<Outcome> {
     const env: Record<string, string> = runtime.name === 'deno'
       ? {}
       : { DB_MIGRATE_ENGINES: ENGINES_ELSEWHERE, DB_MIGRATE_QUICK: '1' };
-    const result = await run(command, { env });
+    const result = await run(command, { ...options, env: { ...env, ...options.env } });
     const xml = await Deno.readTextFile(report).catch(() => undefined);
     return judge(file, result, xml);
   } finally {

@@ -42,7 +42,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'ledger.ts',
     find: FINISH + OWNED,
     replace: FINISH + NOT_OWNED,
-    isQuick: true,
   },
   {
     name: 'finish: state not set',
@@ -138,6 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'claim.ts',
     find: 'row.name === name && row.owner === this.owner && row.installed',
     replace: 'row.name === name && row.installed',
+    isQuick: true,
   },
   {
     name: 'a claim in any state is held',
@@ -217,7 +217,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'attempt.ts',
     find: "if (!this.#claim.holds(rows, 'installing') ||",
     replace: "if ((session ? !session.isLocked : !this.#claim.holds(rows, 'installing')) ||",
-    isQuick: true,
   },
   {
     name: 'steps not looked at again under the claim',
@@ -367,6 +366,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'wait.ts',
     find: 'if (this.elapsedMs >= this.#waitTimeoutMs) return',
     replace: 'if (this.elapsedMs < 0) return',
+    isQuick: true,
   },
   {
     name: 'a final error is contention',

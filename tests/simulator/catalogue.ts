@@ -71,6 +71,13 @@ const ENTRIES: readonly Entry[] = [
     callers: [tx, tx],
     isLong: true,
   },
+  {
+    name: 'transactions, stub locks, DDL that may run twice',
+    world: WORLDS.stub,
+    callers: [tx, tx],
+    schema: idempotent,
+    isLong: true,
+  },
   { name: 'batches on D1', world: WORLDS.d1, callers: [batch, batch] },
   { name: 'batches on SQLite', world: WORLDS.sqlite, callers: [batch, batch] },
   { name: 'batches on Postgres', world: WORLDS.postgres, callers: [batch, batch] },
@@ -116,6 +123,7 @@ const ENTRIES: readonly Entry[] = [
     callers: [auto, auto],
     schema: idempotent,
     start: STARTS.empty,
+    isLong: true,
   },
   {
     name: 'transactions, old ledger',
@@ -165,6 +173,7 @@ const ENTRIES: readonly Entry[] = [
     callers: [auto, auto],
     schema: idempotent,
     start: STARTS.expired,
+    isLong: true,
   },
   {
     name: 'silent transactions, expired claim',
@@ -172,6 +181,7 @@ const ENTRIES: readonly Entry[] = [
     callers: [auto, auto],
     schema: idempotent,
     start: STARTS.expired,
+    isLong: true,
   },
   {
     name: 'batches that assume a fresh database',
@@ -189,6 +199,7 @@ const ENTRIES: readonly Entry[] = [
     world: WORLDS.d1,
     callers: [auto, { ...auto, onContention: 'return' }],
     schema: idempotent,
+    isLong: true,
   },
   {
     name: 'old and new code, transactions',
