@@ -6,9 +6,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 
 import { bootstrapSchema, planSchema } from '../../mod.ts';
+import { BATCHES } from '../../tests/batch/subjects.ts';
 import { testsFor } from '../../tests/cases/all.ts';
 import { cases as installing } from '../../tests/cases/install.ts';
 import { testsFor as lifeTestsFor } from '../../tests/cases/lifecycle/all.ts';
@@ -18,11 +19,20 @@ import { cases as upgrades } from '../../tests/cases/lifecycle/upgrades.ts';
 import { cases as races } from '../../tests/cases/races.ts';
 import { install, TABLES } from '../../tests/cases/support.ts';
 import { d1 } from '../../tests/engines/cloudflare.ts';
-import type { TestDatabase } from '../../tests/engines/engine.ts';
+import {
+  type Engine,
+  type RunningEngine,
+  startFor,
+  type TestDatabase,
+} from '../../tests/engines/engine.ts';
 import { pg } from '../../tests/engines/postgres.ts';
 import { sqlite } from '../../tests/engines/sqlite.ts';
+import { ahead } from '../../tests/support/ahead.ts';
 
 const timeout = 60_000;
+
+/** How many run at the same time. */
+const WIDTH = 8;
 
 /** The cases, each by the start of its name. */
 const MAIN = [
@@ -50,32 +60,61 @@ function mainOf<T extends { readonly name: string }>(all: readonly T[]): T[] {
 }
 
 for (const engine of [sqlite, pg, d1]) {
-  const inDatabase = (name: string, run: (database: TestDatabase) => Promise<void>) =>
-    test(`${engine.name}: ${name}`, { timeout }, async () => {
-      const database = await (await engine.start()).create();
-      try {
-        await run(database);
-      } finally {
-        await database.drop();
-      }
-    });
-
-  for (const { name, run } of testsFor({ ...engine, lasting: true, batches: false }, cases)) {
-    inDatabase(
-      name,
-      ({ connect }) => run({ connect: (options) => connect({ busyTimeoutMs: 0, ...options }) }),
-    );
+  const tests = testsOf(engine);
+  let started: Promise<RunningEngine> | undefined;
+  const { runs, settled } = ahead(
+    WIDTH,
+    tests.map(({ run, alone = false }) => ({
+      alone,
+      run: async () => {
+        started ??= startFor(WIDTH, engine);
+        const database = await (await started).create();
+        try {
+          await run(database);
+        } finally {
+          await database.drop();
+        }
+      },
+    })),
+  );
+  for (const [n, { name }] of tests.entries()) {
+    test(`${engine.name}: ${name}`, { timeout }, runs[n]!);
   }
-  for (const { name, run } of lifeTestsFor(engine, lifeCases)) {
-    inDatabase(name, run);
-  }
-  inDatabase('a plan is recorded, and installed', async ({ connect, tables }) => {
-    const db = connect();
-    const plan = await planSchema(db, install);
-    const ddl = JSON.parse(JSON.stringify(plan));
-    const { outcome } = await bootstrapSchema(db, { version: '0001_initial', ddl });
-    assert.equal(outcome, 'installed');
-    assert.deepEqual(await tables(), ['migrations', ...TABLES].sort());
+  test(`${engine.name}: stops`, { timeout }, async () => {
+    await settled();
+    await (await started)?.stop();
   });
-  after(async () => await (await engine.start()).stop());
+}
+
+interface VersionTest {
+  readonly name: string;
+  readonly alone?: boolean;
+  run(database: TestDatabase): Promise<void>;
+}
+
+function testsOf(engine: Engine): VersionTest[] {
+  const batchOn = BATCHES[engine.name];
+  const able = { ...engine, lasting: true, batches: batchOn !== undefined };
+  return [
+    ...testsFor(able, cases).map(({ name, alone, run }): VersionTest => ({
+      name,
+      alone,
+      run: ({ connect, handle }) =>
+        run({
+          connect: (options) => connect({ busyTimeoutMs: 0, ...options }),
+          batch: (options) => batchOn!(handle!({ busyTimeoutMs: 0, ...options }) as never),
+        }),
+    })),
+    ...lifeTestsFor(engine, lifeCases),
+    { name: 'a plan is recorded, and installed', run: planned },
+  ];
+}
+
+async function planned({ connect, tables }: TestDatabase): Promise<void> {
+  const db = connect();
+  const plan = await planSchema(db, install);
+  const ddl = JSON.parse(JSON.stringify(plan));
+  const { outcome } = await bootstrapSchema(db, { version: '0001_initial', ddl });
+  assert.equal(outcome, 'installed');
+  assert.deepEqual(await tables(), ['migrations', ...TABLES].sort());
 }
