@@ -8,7 +8,7 @@
 import type { BenchEngine, EngineName } from '../caller.ts';
 import { type Bench, openBench, told, withPeer } from '../measure.ts';
 import { oneSelect } from '../peers/floors.ts';
-import { claimThenDdl, kyselyMigrator } from '../peers/kysely.ts';
+import { claimThenDdl } from '../peers/kysely.ts';
 import { FLOORS, peersOn } from '../peers/list.ts';
 import { assumeFresh, batch } from '../peers/ours.ts';
 import type { Peer } from '../peers/peer.ts';
@@ -126,7 +126,7 @@ async function sample(
 }
 
 /** Those that race at any delay. */
-const AT_ANY_DELAY: readonly Peer[] = [batch, kyselyMigrator, claimThenDdl];
+const AT_ANY_DELAY: readonly Peer[] = [batch, claimThenDdl];
 
 async function raceAll(at: At, peers: readonly Peer[]): Promise<RaceRow[]> {
   const { engine, schema, delayMs, effort, progress } = at;

@@ -85,6 +85,7 @@ async function counts({ engines, effort, progress }: Run): Promise<SizeCountRow[
 }
 
 const CROWD_DELAY_MS = 20;
+const CROWD_RACES = 3;
 
 async function crowds({ engines, effort, progress }: Run): Promise<RaceRow[]> {
   const schema = await schemaFor(effort.tables);
@@ -94,7 +95,7 @@ async function crowds({ engines, effort, progress }: Run): Promise<RaceRow[]> {
     for (const peer of peers) {
       for (const callers of effort.crowds) {
         progress.say(`growth: callers on ${name}`, `${peer.name}, ${callers}`);
-        const races = peer === batch ? effort.races[CROWD_DELAY_MS]! : 1;
+        const races = peer === batch ? Math.min(effort.races[CROWD_DELAY_MS]!, CROWD_RACES) : 1;
         rows.push(await race(engine, peer, schema, CROWD_DELAY_MS, callers, races));
       }
     }
