@@ -16,6 +16,7 @@ import { extras } from './checks/extra.ts';
 import { single, type Step } from './checks/outcome.ts';
 import { endAll, endAllOnSignals, run } from './checks/process.ts';
 import { Report } from './checks/report.ts';
+import { judgeSkips } from './checks/skips.ts';
 import { isRunUnder, leftOut, suite, testFiles } from './checks/suites.ts';
 import { type Runtime, runtime, type RuntimeName, RUNTIMES } from './runtimes.ts';
 
@@ -31,7 +32,7 @@ async function main(selection: Selection): Promise<boolean> {
   const steps: Step[] = [];
   await runStep(report, preparation(selection, steps));
   for (const step of steps) await runStep(report, step);
-  return report.summary();
+  return await report.summary();
 }
 
 /** Reads the command line, and ends the script where it makes no sense. */
@@ -64,7 +65,8 @@ function preparation(selection: Selection, steps: Step[]): Step {
       if (code !== 0) return single(false, output);
       steps.push(...await selectedSteps(selection));
       if (steps.length === 0) return single(false, 'The options select no step.');
-      return { passed: 0, failed: 0, details: '', skipped: leftOut(await testFiles()) };
+      const notes = leftOut(await testFiles());
+      return { passed: 0, failed: 0, details: '', skipped: [], notes };
     },
   };
 }
@@ -105,7 +107,7 @@ async function runStep(report: Report, step: Step): Promise<void> {
   report.start(step);
   const startedAt = performance.now();
   const outcome = await step.run().catch((error) => single(false, Deno.inspect(error)));
-  report.end(step, outcome, performance.now() - startedAt);
+  report.end(step, judgeSkips(outcome), performance.now() - startedAt);
 }
 
 endAllOnSignals();

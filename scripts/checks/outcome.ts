@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TestCase } from './junit.ts';
 import type { RuntimeName } from '../runtimes.ts';
 
 /** The tests that a step ran. */
@@ -14,6 +15,8 @@ export interface Outcome {
   details: string;
   /** What was left out on purpose, each as `what: reason`. */
   skipped: string[];
+  /** Every single test, where the step tells. */
+  tests?: readonly TestCase[];
   /** What is worth reading even if nothing failed. */
   notes?: string[];
 }

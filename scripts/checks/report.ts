@@ -5,6 +5,7 @@
  */
 
 import type { Outcome, Step } from './outcome.ts';
+import { Results } from './results.ts';
 
 const terminal = Deno.stdout.isTerminal();
 
@@ -12,6 +13,7 @@ const terminal = Deno.stdout.isTerminal();
 export class Report {
   #passed = 0;
   #failed = 0;
+  readonly #results = new Results();
   /** What was skipped: the runtimes where it was, by step. */
   readonly #skipped = new Map<string, Map<string, string[]>>();
 
@@ -21,7 +23,9 @@ export class Report {
   }
 
   /** Prints the line of a step that has ended; what failed follows in full. */
-  end({ name, runtime }: Step, outcome: Outcome, ms: number): void {
+  end(step: Step, outcome: Outcome, ms: number): void {
+    const { name, runtime } = step;
+    this.#results.add(step, outcome.tests ?? []);
     const { passed, failed, details, skipped, notes = [] } = outcome;
     this.#passed += passed;
     this.#failed += failed;
@@ -40,8 +44,10 @@ export class Report {
     if (failed > 0) console.log(`\n${indent(details.trim())}\n`);
   }
 
-  /** Prints the totals, as the last line of all. Tells whether all is well. */
-  summary(): boolean {
+  /** Prints what ran where, and the totals as the last line of all. Tells whether all is well. */
+  async summary(): Promise<boolean> {
+    const table = await this.#results.table();
+    if (table !== '') console.log(`\n${table}`);
     if (this.#skipped.size > 0) console.log('\nSkipped:');
     for (const [what, steps] of this.#skipped) {
       console.log(`  ${what}`);

@@ -47,11 +47,14 @@ export function matrix(
       return `no (${reasons.indexOf(reason) + 1})`;
     }),
   ]);
-  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  const head = ['engine', ...Object.values(runtimes)];
+  const widths = head.map((_, n) => Math.max(...[head, ...rows].map((row) => row[n]!.length)));
+  const line = (cells: string[], fill = ' ') =>
+    `| ${cells.map((cell, n) => cell.padEnd(widths[n]!, fill)).join(' | ')} |`;
   return [
-    line(['engine', ...Object.values(runtimes)]),
-    line(['---', ...columns.map(() => '---')]),
-    ...rows.map(line),
+    line(head),
+    line(head.map(() => ''), '-'),
+    ...rows.map((row) => line(row)),
     '',
     ...reasons.map((reason, n) => `${n + 1}. ${reason}`),
   ].join('\n');
