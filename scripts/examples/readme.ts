@@ -57,9 +57,10 @@ export function packagesOf({ code }: Example): string[] {
   );
 }
 
-/** Whether an example is a module for Cloudflare's runtime. */
-export function isWorker({ code }: Example): boolean {
-  return /^export default (\{|app;)/m.test(code);
+/** Whether an example is run as a Worker: one without a mark is, if it needs no binding but D1. */
+export function isWorker({ code, places }: Example): boolean {
+  if (!/^export default (\{|app;)/m.test(code)) return false;
+  return places.includes('workerd') || (places.length === 0 && code.includes('env.DB'));
 }
 
 function parseMark(mark: string, line: number): { name: string; places: Place[] } {
