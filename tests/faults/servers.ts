@@ -11,6 +11,7 @@ import type { Strategy } from '../../mod.ts';
 import { inDatabase, onPostgres, onSqld, type Subject } from '../batch/subjects.ts';
 import { sleep, within } from '../cases/support.ts';
 import type { ConnectOptions, TestDatabase } from '../engines/engine.ts';
+import { urlVariable } from '../engines/postgres.ts';
 import type { Server } from '../engines/server.ts';
 import { during } from '../processes/during.ts';
 import { seeded, spread, spreadInteger } from '../processes/random.ts';
@@ -43,9 +44,13 @@ export function mortals(): Mortal[] {
   const sqld = ownServer(onSqld, ['kill']);
   const program = findPgBouncer();
   if (program === undefined) console.log('skipped: PgBouncer: not installed');
+  const { missing } = onSqld.engine;
+  if (missing) console.log(`skipped: ${onSqld.name}: ${missing}`);
+  const isOurs = process.env[urlVariable] === undefined;
+  if (!isOurs) console.log(`skipped: the end of Postgres' server: ${urlVariable} is not ours`);
   return [
-    ...(process.env.DB_MIGRATE_POSTGRES_URL ? [] : [postgres]),
-    ...(onSqld.engine.missing ? [] : [sqld]),
+    ...(isOurs ? [postgres] : []),
+    ...(missing ? [] : [sqld]),
     ...(program === undefined ? [] : [pooler(program)]),
   ];
 }
