@@ -25,6 +25,7 @@ export const WORLDS = {
   stub: { engine: 'postgres', transactions: 'real', advisoryLocks: 'stub' },
   /** As Hyperdrive: the advisory lock is an error. */
   pooled: { engine: 'postgres', transactions: 'real', advisoryLocks: 'unsupported' },
+  sqld: { engine: 'sqlite', transactions: 'real', isImpatient: true },
   d1: { engine: 'd1', transactions: 'none' },
   replicated: { engine: 'd1', transactions: 'none', hasReplicas: true },
   silent: { engine: 'd1', transactions: 'silent' },
@@ -71,6 +72,7 @@ const ENTRIES: readonly Entry[] = [
     callers: [tx, tx],
     isLong: true,
   },
+  { name: 'transactions on sqld', world: WORLDS.sqld, callers: [tx, tx], isLong: true },
   {
     name: 'transactions, stub locks, DDL that may run twice',
     world: WORLDS.stub,

@@ -47,9 +47,6 @@ interface LedgerRow {
 /** Faults that make a claim stay where its owner could not release it. */
 const OWN_DOING = new Set(['ddl-error', 'ddl-throw']);
 
-/** Faults after which much time has passed. */
-const SLOW = new Set(['slow', 'slow-answer', 'freeze', 'stuck']);
-
 // A batch that is on its way is looked at again after a second.
 const BATCH_LOOK_MS = 1_000;
 
@@ -292,9 +289,6 @@ export class Checker {
       if (isLate) return;
       throw new Violation('bounded', `${name} times out before its deadline`);
     }
-    // A slow renewal may keep the first statement of the DDL back until the deadline.
-    const isSlowed = caller.faults.some((fault) => SLOW.has(fault));
-    if (code === 'DDL_STALLED' && isLate && isSlowed) return;
     const isSilent = this.#scenario.world.transactions === 'silent';
     if (code === 'LEASE_LOST' || (code === 'TRANSACTION_ABORTED' && isSilent)) {
       const row = this.#ledger.get(caller.plan.schema.version);

@@ -47,6 +47,7 @@ const STRATEGIES: Readonly<Record<World, readonly CallerPlan['strategy'][]>> = {
   postgres: ['transaction', 'batch', 'lease', 'auto'],
   stub: ['transaction', 'batch', 'auto'],
   pooled: ['transaction', 'batch', 'auto'],
+  sqld: ['transaction', 'batch', 'auto'],
   d1: ['batch', 'auto'],
   replicated: ['batch', 'auto'],
   silent: ['auto', 'batch', 'transaction'],

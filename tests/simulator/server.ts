@@ -25,6 +25,8 @@ export interface World {
   readonly transactions: 'real' | 'none' | 'silent';
   /** Postgres: what `pg_try_advisory_xact_lock` does: its work, always true, or an error. */
   readonly advisoryLocks?: 'real' | 'stub' | 'unsupported';
+  /** As sqld: a transaction that others wait for is rolled back, and what follows stands alone. */
+  readonly isImpatient?: boolean;
   /** Reads outside batches and transactions may be answered by a replica that lags behind. */
   readonly hasReplicas?: boolean;
 }
@@ -132,6 +134,26 @@ export class Server {
     if (!session.transaction) return;
     if (this.#writer === session) this.store.rollback();
     this.#end(session);
+  }
+
+  /** Begins, commits or rolls back by a statement, which fails where there is nothing to end. */
+  control(kind: 'begin' | 'commit' | 'rollback', session: Session): Landing {
+    if (kind !== 'begin' && !session.transaction && this.#world.isImpatient) {
+      return {
+        kind: 'error',
+        error: coded(`cannot ${kind} - no transaction is active`, 'SQLITE_ERROR'),
+      };
+    }
+    this[kind](session);
+    return { kind: 'answer', answers: [] };
+  }
+
+  /** Rolls a transaction back because others wait for it; one statement hears of it. */
+  evict(session: Session): Error {
+    this.rollback(session);
+    const error = coded('TRANSACTION_TIMEOUT: transaction timed-out', 'TRANSACTION_TIMEOUT');
+    contentionErrors.add(error);
+    return error;
   }
 
   /** Ends a connection from the outside; its transaction is rolled back. */

@@ -32,6 +32,7 @@ export const FAULTS = [
   'freeze',
   'stuck',
   'stale',
+  'evicted',
   'ddl-error',
   'ddl-throw',
   'abort',
@@ -53,6 +54,7 @@ const FAULT_WORDS: Readonly<Record<Fault, string>> = {
   freeze: 'takes effect, then the caller FREEZES',
   stuck: 'is STUCK for longer than anybody waits',
   stale: 'a STALE replica answers',
+  evicted: 'the server gives its lock to another: TRANSACTION_TIMEOUT',
   'ddl-error': 'the database REFUSES the DDL',
   'ddl-throw': 'takes effect, then the DDL THROWS',
   abort: 'its signal is ABORTED',
@@ -327,6 +329,8 @@ export class Simulation {
       case 'stale':
         return kind === 'statement' && isReading && !isInTransaction &&
           this.#scenario.world.hasReplicas === true && this.server.store.log.length > 0;
+      case 'evicted':
+        return isInTransaction && this.#scenario.world.isImpatient === true;
       case 'ddl-error':
         return carriesDdl(request);
       case 'ddl-throw':
@@ -515,6 +519,9 @@ export class Simulation {
       case 'busy':
         note();
         return await this.#reply(pending, { error: this.#refuse(session, request.kind) });
+      case 'evicted':
+        note();
+        return await this.#reply(pending, { error: this.server.evict(session!) });
       case 'slow':
       case 'stuck':
         note();
@@ -581,8 +588,7 @@ export class Simulation {
           return server.batch(caller.name, request.statements, wasBlocked);
         default:
           if (request.session.isBroken) return { kind: 'error', error: server.lost() };
-          server[request.kind](request.session);
-          return { kind: 'answer', answers: [] };
+          return server.control(request.kind, request.session);
       }
     } catch (error) {
       this.#violate(error);
