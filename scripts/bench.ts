@@ -16,14 +16,14 @@ import { parseArgs } from 'node:util';
 import { Engines } from './bench/engines/list.ts';
 import { machine } from './bench/machine.ts';
 import { Progress } from './bench/progress.ts';
-import { markdown } from './bench/report/markdown.ts';
+import { conditions } from './bench/report/markdown.ts';
 import { write } from './bench/report/write.ts';
 import { type Results, type SectionName, SECTIONS } from './bench/results.ts';
 import { FULL, QUICK, type Run } from './bench/run.ts';
 import { smoke } from './bench/smoke.ts';
 import { verdict } from './bench/verdict.ts';
 import { endAllOnSignals, ROOT } from './checks/process.ts';
-import { mark, printLines, strong } from './demo/terminal.ts';
+import { mark, printLines, strong, WIDTH } from './demo/terminal.ts';
 
 interface Selection {
   readonly sections: readonly SectionName[];
@@ -60,19 +60,36 @@ async function bench(): Promise<number> {
     effort: run.effort,
     ...measured,
   } as Results;
-  console.log(markdown(results));
   const files = await write(results, selection.folder);
   const findings = verdict(results);
   printLines([
+    ...conditions(results.machine).flatMap((line) => wrapped(line)),
+    '',
     ...(findings.length > 0 ? [strong('What it must reach')] : []),
     ...findings.flatMap(({ promise, isReached, measured }) => [
-      `${mark(isReached ? 'reached' : 'MISSED ', isReached)} ${promise}`,
-      `        ${measured}`,
+      ...wrapped(promise, 8).map((line, at) =>
+        at === 0 ? `${mark(isReached ? 'reached' : 'MISSED ', isReached)} ${line.trim()}` : line
+      ),
+      ...wrapped(measured, 10),
     ]),
     '',
-    `Written to ${selection.folder}: ${files.join(', ')}`,
+    ...wrapped(`All figures: ${files.join(', ')} in ${selection.folder}`),
   ]);
   return 0;
+}
+
+/** A text in lines that fit, with so many blanks before each. */
+function wrapped(text: string, indent = 0): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && indent + line.length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = '';
+    }
+    line += line === '' ? word : ` ${word}`;
+  }
+  return [...lines, line].map((one) => ' '.repeat(indent) + one);
 }
 
 /** Reads the command line, and ends the script where it makes no sense. */

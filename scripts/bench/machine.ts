@@ -25,7 +25,7 @@ export interface Machine {
 
 /** Looks around. */
 export async function machine(): Promise<Omit<Machine, 'engines'>> {
-  const { version, imports } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
+  const { version, imports } = await manifest();
   const names = [
     ...OTHERS.map((peer) => peer.package),
     'pg',
@@ -43,7 +43,25 @@ export async function machine(): Promise<Omit<Machine, 'engines'>> {
     runtime: `Deno ${Deno.version.deno}, V8 ${Deno.version.v8}`,
     library: version,
     packages: Object.fromEntries(
-      [...new Set(names)].sort().map((name) => [name, imports[name].split('@').at(-1)]),
+      [...new Set(names)].sort().map((name) => [name, versionIn(imports[name]!)]),
     ),
   };
+}
+
+/** The version of a package that the project imports. */
+export async function versionOf(name: string): Promise<string> {
+  return versionIn((await manifest()).imports[name]!);
+}
+
+interface Manifest {
+  readonly version: string;
+  readonly imports: Readonly<Record<string, string>>;
+}
+
+async function manifest(): Promise<Manifest> {
+  return JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
+}
+
+function versionIn(specifier: string): string {
+  return specifier.split('@').at(-1)!;
 }

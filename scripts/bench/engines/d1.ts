@@ -13,6 +13,7 @@ import { RemoteD1 } from '../../../tests/engines/remote_d1.ts';
 import type { WireRequest } from '../../../tests/engines/wire.ts';
 import type { BenchDatabase, BenchEngine, D1Caller } from '../caller.ts';
 import { type Line, noCounts } from '../lines/line.ts';
+import { versionOf } from '../machine.ts';
 import { COUNT_TABLES } from './sqlite_count.ts';
 
 /** Starts it. */
@@ -63,7 +64,7 @@ export async function startD1(): Promise<BenchEngine> {
   await first.drop();
   return {
     name: 'd1',
-    version: 'workerd 1.20260730.1, miniflare 4.20260730.0',
+    version: `workerd of miniflare ${await versionOf('miniflare')}`,
     line,
     create,
     stop: async () => {

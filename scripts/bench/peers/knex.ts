@@ -15,6 +15,7 @@ import type { Install, Peer } from './peer.ts';
 export const knex: Peer = {
   name: 'knex',
   package: 'knex',
+  absent: 'its package has no dialect for libSQL or D1',
   note: 'on Postgres with a pool of its own, connected before',
   on: {
     postgres: async ({ url }, { tables }) => {

@@ -21,8 +21,10 @@ export interface Peer {
   readonly name: string;
   /** The package that it comes from, for its version. */
   readonly package: string;
-  /** How it is driven on each engine. Where it is not, `why` tells the reason. */
+  /** How it is driven on each engine. */
   readonly on: { readonly [E in EngineName]?: Installer<E> };
+  /** Why it is on no other engine. */
+  readonly absent?: string;
   /** What a reader should know. */
   readonly note?: string;
   /** Runs where nothing is installed only. */

@@ -14,6 +14,7 @@ import type { Peer } from './peer.ts';
 export const pgBoss: Peer = {
   name: 'pg-boss',
   package: 'pg-boss',
+  absent: 'it is for Postgres only',
   note: 'its own schema, as it takes no other',
   ownSchema: true,
   on: {
@@ -31,6 +32,7 @@ export const pgBoss: Peer = {
 export const graphileWorker: Peer = {
   name: 'graphile-worker',
   package: 'graphile-worker',
+  absent: 'it is for Postgres only',
   note: 'its own schema, as it takes no other',
   ownSchema: true,
   on: {

@@ -16,6 +16,7 @@ import type { Peer } from './peer.ts';
 export const nodePgMigrate: Peer = {
   name: 'node-pg-migrate',
   package: 'node-pg-migrate',
+  absent: 'it is for Postgres only',
   note: "a racer fails unless `advisoryLockMode: 'wait'` is set, as here",
   on: {
     postgres: ({ pool }, { tables, statements }) => {
@@ -42,6 +43,7 @@ export const nodePgMigrate: Peer = {
 export const postgrator: Peer = {
   name: 'postgrator',
   package: 'postgrator',
+  absent: 'none of its drivers is for D1',
   on: {
     postgres: ({ pool, url }, schema) => {
       const execQuery = (sql: string) => pool.query(sql);
@@ -97,6 +99,7 @@ const POOL_KEPT_MS = 300;
 export const graphileMigrate: Peer = {
   name: 'graphile-migrate',
   package: 'graphile-migrate',
+  absent: 'it is for Postgres only',
   note: 'opens a connection of its own',
   on: {
     postgres: ({ url: connectionString }, { tables, statements }) => {

@@ -7,6 +7,7 @@
 import { TITLES } from '../engines/list.ts';
 import { oneBatch, oneSelect } from '../peers/floors.ts';
 import { OTHERS } from '../peers/list.ts';
+import type { Machine } from '../machine.ts';
 import type { Results } from '../results.ts';
 import { REMOTE } from '../run.ts';
 import type { DelayRow } from '../sections/delay.ts';
@@ -30,16 +31,23 @@ export function markdown(results: Results): string {
 }
 
 function about({ machine }: Results): string {
-  const { date, system, processor, memoryGiB, load, runtime, library, engines, packages } = machine;
+  return [
+    `Measured side by side in one run by \`deno task bench\`, ${machine.date} UTC.`,
+    '',
+    ...conditions(machine).map((line) => `* ${line}`),
+  ].join('\n');
+}
+
+/** Machine, runtime, engines and versions, a line each. */
+export function conditions(machine: Machine): string[] {
+  const { system, processor, memoryGiB, load, runtime, library, engines, packages } = machine;
   const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
   return [
-    `Measured side by side in one run by \`deno task bench\`, ${date} UTC.`,
-    '',
-    `* ${processor}, ${memoryGiB} GiB, ${system}, load ${load.toFixed(1)} at the start`,
-    `* ${runtime}; db-migrate ${library}`,
-    `* ${engines.length > 0 ? engines.join('; ') : 'no engine was needed'}`,
-    `* ${versions.join(', ')}`,
-  ].join('\n');
+    `${processor}, ${memoryGiB} GiB, ${system}, load ${load.toFixed(1)} at the start`,
+    `${runtime}; db-migrate ${library}`,
+    `${engines.length > 0 ? engines.join('; ') : 'no engine was needed'}`,
+    `${versions.join(', ')}`,
+  ];
 }
 
 function promises(results: Results): string[] {
@@ -64,7 +72,8 @@ function counted(value: Counted | undefined): string {
 function wire({ wire, effort }: Results): string[] {
   if (!wire) return [];
   const engines = [...new Set(wire.counts.map(({ engine }) => engine))];
-  const notes = OTHERS.filter(({ note }) => note).map(({ name, note }) => `* ${name}: ${note}.`);
+  const notes = OTHERS.filter(({ note, absent }) => note ?? absent)
+    .map(({ name, note, absent }) => `* ${name}: ${[note, absent].filter(Boolean).join('; ')}.`);
   return [
     '## Statements and round trips',
     `Counted on the wire: statements / round trips; for a SQLite file, which has no wire, ` +
