@@ -127,7 +127,10 @@ function workers(all: readonly Example[], make: Make): Row {
     },
     ...examples.map((example) => ({
       name: `workerd: ${example.name}`,
-      run: () => runInWorkerd(`${made.folder}/${example.name}/${example.name}.ts`, example),
+      run: () => {
+        const file = `${made.folder}/${example.name}/${example.name}.ts`;
+        return withServers(example.code, (env) => runInWorkerd(file, example, env));
+      },
     })),
   ];
 }

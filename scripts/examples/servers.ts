@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Closers, type RunningEngine } from '../../tests/engines/engine.ts';
+import { Closers } from '../../tests/engines/engine.ts';
 import { libsqlHttp, sqld } from '../../tests/engines/libsql.ts';
 import { pg } from '../../tests/engines/postgres.ts';
 import { startServer } from '../../tests/engines/server.ts';
@@ -14,11 +14,9 @@ import { startServer } from '../../tests/engines/server.ts';
 type Make = (closers: Closers) => Promise<string>;
 
 const VARIABLES: Readonly<Record<string, Make>> = {
-  DATABASE_URL: async (closers) => {
-    const postgres: RunningEngine = await pg.start();
-    const database = closers.add(await postgres.create(), (made) => made.drop());
-    return database.address!;
-  },
+  DATABASE_URL: postgres,
+  // Hyperdrive insists on a password; the server does not ask for it.
+  HYPERDRIVE: async (closers) => (await postgres(closers)).replace('@', ':any@'),
   TURSO_DATABASE_URL: async (closers) => {
     const server = await startServer({
       name: 'sqld',
@@ -37,6 +35,11 @@ const VARIABLES: Readonly<Record<string, Make>> = {
     return `http://127.0.0.1:${server.port}`;
   },
 };
+
+async function postgres(closers: Closers): Promise<string> {
+  const engine = await pg.start();
+  return closers.add(await engine.create(), (made) => made.drop()).address!;
+}
 
 /** Why an example cannot be run on this machine, if so. */
 export function whyNotHere(code: string): string | undefined {

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 
 import { build } from 'esbuild';
 
+import { nodeModules } from '../../tests/engines/bundle.ts';
 import { startWorkerd } from '../../tests/engines/workerd.ts';
 import type { Example } from './readme.ts';
 
@@ -18,7 +19,11 @@ const ISOLATES = 4;
  * Bundles a file of a consumer, and calls it in all isolates at once, and once more when they are
  * warm. Every answer must be what the example says.
  */
-export async function runInWorkerd(file: string, { code, expected }: Example): Promise<string> {
+export async function runInWorkerd(
+  file: string,
+  { code, expected }: Example,
+  { HYPERDRIVE }: Readonly<Record<string, string>>,
+): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [file],
     bundle: true,
@@ -26,6 +31,7 @@ export async function runInWorkerd(file: string, { code, expected }: Example): P
     external: ['cloudflare:*'],
     format: 'esm',
     logLevel: 'silent',
+    plugins: [nodeModules],
     target: 'es2022',
     tsconfigRaw: {},
     write: false,
@@ -37,6 +43,8 @@ export async function runInWorkerd(file: string, { code, expected }: Example): P
     name,
     script,
     d1Databases: ['DB'],
+    nodeCompat: HYPERDRIVE !== undefined,
+    ...(HYPERDRIVE && { hyperdrives: { HYPERDRIVE } }),
     ...(className && { objects: { className, worker: names[0]! } }),
   })));
   try {

@@ -43,9 +43,11 @@ export async function bundle(source: URL | { text: string }): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-// workerd knows Node's modules by their full name and by `import` only. Of `require`, which old
-// packages use, the bundler makes an import if there is a module in between that has one.
-const nodeModules: Plugin = {
+/**
+ * workerd knows Node's modules by their full name and by `import` only. Of `require`, which old
+ * packages use, the bundler makes an import if there is a module in between that has one.
+ */
+export const nodeModules: Plugin = {
   name: 'node-modules',
   setup: (build) => {
     // Assertions are the one thing of Node's that the cases need, and there is a neutral copy.

@@ -20,6 +20,8 @@ export interface WorkerOptions {
   d1Databases?: readonly string[];
   /** The class behind the binding `OBJECTS`, and the Worker that has it. */
   objects?: { className: string; worker: string };
+  /** The connection strings behind Hyperdrive bindings, by their names. */
+  hyperdrives?: Readonly<Record<string, string>>;
   /** Gives it what Cloudflare has of Node's modules. */
   nodeCompat?: boolean;
 }
@@ -91,13 +93,16 @@ async function start(workers: readonly WorkerOptions[]): Promise<Workerd> {
     unsafeHandleRuntimeRestart: () => restarted(),
     d1Persist: join(directory, 'd1'),
     durableObjectsPersist: join(directory, 'objects'),
-    workers: workers.map(({ name, script, d1Databases = [], objects, nodeCompat }) => ({
+    workers: workers.map((
+      { name, script, d1Databases = [], objects, hyperdrives, nodeCompat },
+    ) => ({
       name,
       modules: [{ type: 'ESModule' as const, path: 'worker.mjs', contents: script }],
       compatibilityDate,
       compatibilityFlags: nodeCompat ? ['nodejs_compat'] : [],
       routes: [`${name}.test/*`],
       d1Databases: Object.fromEntries(d1Databases.map((name) => [name, name])),
+      ...(hyperdrives && { hyperdrives }),
       ...(objects && {
         durableObjects: {
           OBJECTS: { className: objects.className, scriptName: objects.worker, useSQLite: true },
