@@ -167,7 +167,7 @@ export const cases: readonly Case[] = [
         await late.opened;
         lateStatement.resolve(thrownBy(createTable(db, 'late')));
         await lateStatement.promise;
-      }, { strategy: 'transaction', waitTimeoutMs: 400 });
+      }, { strategy: 'transaction', waitTimeoutMs: 1_500 });
       const error = await thrownAs(DdlStalledError, within(5_000, failing));
       assert.equal(error.code, 'DDL_STALLED');
       assert.match(error.message, /instance/);
@@ -200,7 +200,7 @@ export const cases: readonly Case[] = [
       const db = t.connect({ connections: 1 });
       const failing = bootstrap(t, db, (_) => install(db), {
         strategy: 'transaction',
-        waitTimeoutMs: 400,
+        waitTimeoutMs: 1_500,
       });
       await thrownAs(DdlStalledError, within(5_000, failing));
       await within(5_000, sql`select 1 as one`.execute(db));

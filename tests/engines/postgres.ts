@@ -54,11 +54,14 @@ export const postgresJs: Engine = engine('postgres-js', (address, options, close
   });
   closers.add(sql, () => sql.end({ timeout: 1 }));
   return new drivers!.PostgresJSDialect({ postgres: sql });
-});
+  // It throws outside of any promise where a connection that somebody has reserved is ended by the
+  // server and used again. https://github.com/porsager/postgres/issues/1208
+}, { patient: true });
 
 function engine(
   name: string,
   dialect: (address: string, options: ConnectOptions, closers: Closers) => PostgresDialect,
+  { patient = false } = {},
 ): Engine {
   const connect = (address: string, options: ConnectOptions, closers: Closers): Connection => {
     const db = new Kysely({ dialect: observe(dialect(address, options, closers), options) });
@@ -71,7 +74,7 @@ function engine(
     processes: true,
     concurrent: true,
     runtimes: everywhere,
-    start: once(async () => running(await postgres.use(), connect)),
+    start: once(async () => running(await postgres.use(), connect, patient)),
     open: async (address, options = {}) => {
       await loadDrivers();
       return connect(address, options, new Closers());
@@ -82,6 +85,7 @@ function engine(
 async function running(
   { url, server }: Postgres,
   connect: (address: string, options: ConnectOptions, closers: Closers) => Connection,
+  patient: boolean,
 ): Promise<RunningEngine> {
   await loadDrivers();
   const all = new Closers();
@@ -103,6 +107,7 @@ async function running(
           return rows.map((row) => row.name);
         },
         drop: async () => {
+          if (patient) await settled(url, name);
           // Forced first: a test may have left a connection in the middle of something.
           await query(url, `drop database if exists ${name} with (force)`);
           await closers.close();
@@ -119,6 +124,18 @@ async function running(
       await postgres.release();
     },
   };
+}
+
+/** Waits, not for long, until nobody has a statement or a transaction under way. */
+async function settled(url: string, name: string): Promise<void> {
+  for (let left = 40; left > 0; left--) {
+    const busy = await query(
+      url,
+      `select 1 from pg_stat_activity where datname = '${name}' and state <> 'idle'`,
+    );
+    if (busy.length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 // `schema.name` outside of `public`.
