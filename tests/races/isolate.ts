@@ -82,7 +82,7 @@ export class RacingObject {
 
 async function carryOut(
   { strategy, tables, isIdempotent, isHeld, mark, leaseMs, waitTimeoutMs }: IsolateOrder,
-  { db, app, batch }: Required<Caller>,
+  { db, app, batch }: Required<Omit<Caller, 'resolved'>>,
 ): Promise<IsolateAnswer> {
   const schema = isIdempotent ? schemaAgain(tables) : schemaOf(tables);
   const ddl = isHeld
