@@ -13,6 +13,7 @@ import { KILLED, killInstallers } from './faults/installers.ts';
 import { FILE_STRATEGIES, JOURNALS, tightPlaces } from './faults/disks.ts';
 import { D1_STRATEGIES, endIsolates, ISOLATE_ENDS, stopIsolates } from './faults/isolates.ts';
 import { crash, mortals } from './faults/servers.ts';
+import { notice, WRONGS } from './faults/teeth.ts';
 import { failWire, WIRES } from './faults/wires.ts';
 import { killChildren } from './support/child.ts';
 
@@ -20,6 +21,10 @@ import { killChildren } from './support/child.ts';
 const options = { timeout: 900_000 };
 
 after(killChildren);
+
+for (const wrong of WRONGS) {
+  test(`the checker notices ${wrong.name}`, options, () => notice(wrong));
+}
 
 for (const subject of KILLED) {
   for (const strategy of STRATEGIES) {
