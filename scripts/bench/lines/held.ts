@@ -17,7 +17,7 @@ export function held<T>(handOn: (thing: T) => void): (thing: T, delayMs: number)
   const queue: { thing: T; due: number }[] = [];
   const look = (): void => {
     while (queue.length > 0 && queue[0]!.due <= performance.now()) handOn(queue.shift()!.thing);
-    if (queue.length > 0) setTimeout(look, queue[0]!.due - performance.now());
+    if (queue.length > 0) setTimeout(look, Math.max(0, queue[0]!.due - performance.now()));
   };
   return (thing, delayMs) => {
     if (delayMs === 0 && queue.length === 0) return handOn(thing);

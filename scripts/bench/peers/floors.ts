@@ -34,3 +34,46 @@ export const oneBatch: Peer = {
       Promise.resolve(void database.exec(`begin immediate;\n${scriptOf(sqlite)}commit`)),
   },
 };
+
+const CREATE = 'create table if not exists byhand (name varchar(255) primary key)';
+const CLAIM = "insert into byhand values ('v')";
+const LOOK = 'select name from byhand';
+
+/** Looks, installs if nothing is found, and looks again if that was refused. */
+async function look(find: () => Promise<unknown>, install: () => Promise<unknown>) {
+  await find().catch(() => {});
+  await install().catch(find);
+}
+
+/**
+ * The least that a racer can do: a look, a batch with a row that only one can insert, a look again.
+ * By hand and without a promise about anything else that can happen.
+ */
+export const leastRacer: Peer = {
+  name: 'the same round trips by hand',
+  package: '',
+  on: {
+    postgres: ({ pool }, { statements: { postgres } }) => {
+      const text = `begin;\n${CREATE};\n${CLAIM};\n${scriptOf(postgres)}commit`;
+      const install = async () => {
+        const client = await pool.connect();
+        try {
+          await client.query(text);
+        } catch (error) {
+          await client.query('rollback');
+          throw error;
+        } finally {
+          client.release();
+        }
+      };
+      return () => look(() => pool.query(LOOK), install);
+    },
+    libsql: ({ client }, { statements: { sqlite } }) => () =>
+      look(() => client.execute(LOOK), () => client.batch([CREATE, CLAIM, ...sqlite], 'write')),
+    d1: ({ binding }, { statements: { sqlite } }) => () =>
+      look(
+        () => binding.prepare(LOOK).all(),
+        () => binding.batch([CREATE, CLAIM, ...sqlite].map((sql) => binding.prepare(sql))),
+      ),
+  },
+};

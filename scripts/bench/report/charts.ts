@@ -8,6 +8,7 @@ import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 
 import { TITLES } from '../engines/list.ts';
+import { leastRacer } from '../peers/floors.ts';
 import { FLOORS, OURS } from '../peers/list.ts';
 import type { Results } from '../results.ts';
 
@@ -63,7 +64,9 @@ export async function charts(results: Results): Promise<Chart[]> {
         alone('cold'),
       ),
     );
-    const races = delay.races.filter((row) => row.delayMs === DELAY_MS);
+    const races = delay.races.filter((row) =>
+      row.delayMs === DELAY_MS && row.peer !== leastRacer.name
+    );
     made.push(chart(
       'race',
       `${effort.callers} callers at once on a fresh database: how many were served right`,

@@ -153,7 +153,8 @@ function races({ delay, effort }: Results): string[] {
     `Milliseconds of those who found the schema complete. "Early" resolved before it was. The ` +
     `library's batch races several times, all of them counted, everybody else once; beyond ` +
     `${effort.allRaceUpToMs} ms a few only, for the time it takes. All callers are of one process ` +
-    `on this machine, whose processor has its part in these figures: at 1 ms it is nearly all.`,
+    `on this machine, whose processor has its part in these figures: how large that is tells the ` +
+    `first row, which sends a look, a batch and a look again by hand, and nothing else.`,
     ...REMOTE.flatMap((engine) => [
       `### ${TITLES[engine]}`,
       table(

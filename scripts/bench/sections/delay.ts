@@ -7,7 +7,7 @@
 
 import type { BenchEngine, EngineName } from '../caller.ts';
 import { type Bench, openBench, told, withPeer } from '../measure.ts';
-import { oneSelect } from '../peers/floors.ts';
+import { leastRacer, oneSelect } from '../peers/floors.ts';
 import { claimThenDdl } from '../peers/kysely.ts';
 import { FLOORS, peersOn } from '../peers/list.ts';
 import { assumeFresh, batch } from '../peers/ours.ts';
@@ -126,11 +126,14 @@ async function sample(
 }
 
 /** Those that race at any delay. */
-const AT_ANY_DELAY: readonly Peer[] = [batch, claimThenDdl];
+const AT_ANY_DELAY: readonly Peer[] = [leastRacer, batch, claimThenDdl];
 
 async function raceAll(at: At, peers: readonly Peer[]): Promise<RaceRow[]> {
   const { engine, schema, delayMs, effort, progress } = at;
-  const racers = peers.filter((peer) => !peer.freshOnly && !FLOORS.includes(peer));
+  const racers = [
+    leastRacer,
+    ...peers.filter((peer) => !peer.freshOnly && !FLOORS.includes(peer)),
+  ];
   const rows: RaceRow[] = [];
   for (
     const peer of delayMs > effort.allRaceUpToMs
@@ -138,7 +141,7 @@ async function raceAll(at: At, peers: readonly Peer[]): Promise<RaceRow[]> {
       : racers
   ) {
     progress.say(`delay: ${engine.name}, ${delayMs} ms`, `${peer.name}, ${effort.callers} callers`);
-    const races = peer === batch ? effort.races[delayMs]! : 1;
+    const races = peer === batch || peer === leastRacer ? effort.races[delayMs]! : 1;
     rows.push(await race(engine, peer, schema, delayMs, effort.callers, races));
   }
   return rows;
