@@ -41,12 +41,14 @@ export class Attempt {
   #finishingSince = 0;
   /** True once the DDL has issued a statement through the instance it was given. */
   #hasIssued = false;
+  /** True once one has been sent. */
+  #hasSent = false;
   /** What the DDL has changed: what a recorder would record. */
   readonly #changes: Statement[] = [];
   #inFlight = 0;
   #lastFailure: { error: unknown } | undefined;
-  #abandoned: { error: unknown } | undefined;
-  #doomed: { error: unknown } | undefined;
+  /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
+  #end: { error: unknown } | undefined;
   #giveUp!: (error: unknown) => void;
   readonly #givenUp = new Promise<never>((_, reject) => this.#giveUp = reject);
 
@@ -114,7 +116,7 @@ export class Attempt {
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
     const renewal = setInterval(() => {
-      if (this.#inFlight > 0 || this.#doomed) return;
+      if (this.#inFlight > 0 || this.#end) return;
       this.#claim.renew(handle, (error) => this.#doom(error));
     }, this.#call.settings.leaseMs / 3);
     try {
@@ -125,12 +127,13 @@ export class Attempt {
       this.#finishingSince = performance.now();
       await this.#claim.settled();
     }
+    // Whatever the DDL made of it, or a last renewal has found.
+    if (this.#end) throw this.#end.error;
   }
 
   async #ddl(instance: Database): Promise<void> {
     try {
       await this.#work.ddl(instance);
-      if (this.#doomed) throw this.#doomed.error;
     } catch (error) {
       if (!(error instanceof LeaseLostError)) this.ddlError = { error };
       throw error;
@@ -140,18 +143,27 @@ export class Attempt {
   /** Lets a statement of the DDL into the transaction, or refuses it. */
   async #enter(sql: string, connection: Handle): Promise<void> {
     const { dialect, details } = this.#call;
-    this.#hasIssued = true;
-    // Kysely before 0.28 would send a late one on a connection that serves somebody else by now.
     const statements = statementsOf(sql, dialect);
-    const reason = this.#phase === 'ddl'
-      ? refusalInUnit(statements)
-      : 'the install that it belonged to is over';
+    this.#hasIssued = true;
+    this.#checkOpen(sql);
+    const reason = refusalInUnit(statements);
     if (reason) throw new StatementRefusedError(sql, reason, details);
-    const end = this.#abandoned ?? this.#doomed;
-    if (end) throw end.error;
     await this.#claim.check(connection, (error) => this.#doom(error));
+    // Again, as a renewal may have taken its time, or have found the transaction gone.
+    this.#checkOpen(sql);
+    this.#hasSent = true;
     if (!isRead(statements)) this.#changes.push(...statements);
     this.#inFlight++;
+  }
+
+  /** Throws if no further statement of the DDL may be sent. */
+  #checkOpen(sql: string): void {
+    if (this.#phase !== 'ddl') {
+      // Kysely before 0.28 would send it on a connection that serves somebody else by now.
+      const reason = 'the install that it belonged to is over';
+      throw new StatementRefusedError(sql, reason, this.#call.details);
+    }
+    if (this.#end) throw this.#end.error;
   }
 
   #leave(failure?: { error: unknown }): void {
@@ -163,7 +175,7 @@ export class Attempt {
 
   /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
   #doom(error: unknown): void {
-    if (this.#isTransaction && contentionOf(error) === 'race') this.#doomed ??= { error };
+    if (this.#isTransaction && contentionOf(error) === 'race') this.#end ??= { error };
   }
 
   async #finish(handle: Database): Promise<LedgerRow[]> {
@@ -214,14 +226,14 @@ export class Attempt {
   /** Whether the deadline or the signal may end this try now, and with which error. */
   #cut(): { error: unknown } | undefined {
     const end = this.#call.patience.exhausted();
-    const isStalled = this.#phase === 'ddl' && this.#isTransaction && !this.#hasIssued;
+    const isUnsent = this.#phase === 'ddl' && this.#isTransaction && !this.#hasSent;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
-    if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;
-    this.#abandoned = isStalled ? { error: this.#stalled(end.error) } : end;
+    if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;
+    this.#end = isUnsent && !this.#hasIssued ? { error: this.#stalled(end.error) } : end;
     // The transaction must end, or the DDL would wait for its connection for ever.
-    this.#giveUp(this.#abandoned.error);
-    return this.#abandoned;
+    this.#giveUp(this.#end.error);
+    return this.#end;
   }
 
   #stalled(cause: unknown): DdlStalledError {

@@ -102,28 +102,30 @@ export interface Statement {
  */
 export function statementsOf(text: string, dialect: Dialect): Statement[] {
   const statements: Statement[] = [];
-  let sql = '';
+  let start = 0;
+  let at = 0;
   let words: string[] = [];
-  let normalized = '';
+  let said: string[] = [];
   let depth = 0;
   const end = () => {
-    if (words.length > 0) statements.push({ sql: sql.trim(), words, normalized });
-    sql = normalized = '';
-    words = [];
+    const sql = text.slice(start, at).trim();
+    if (words.length > 0) statements.push({ sql, words, normalized: `${said.join('\n')}\n` });
+    start = at + 1;
+    [words, said] = [[], []];
   };
   for (const piece of piecesOf(text, dialect)) {
-    if (piece === ';' && depth === 0) {
-      end();
-      continue;
+    if (piece === ';' && depth === 0) end();
+    else {
+      const kind = kindOf(piece, dialect);
+      if (kind !== 'space' && kind !== 'comment') said.push(piece);
+      if (kind === 'word') {
+        const word = piece.toLowerCase();
+        if (word === 'begin' ? depth > 0 || hasBody(words) : word === 'case' && depth > 0) depth++;
+        else if (word === 'end' && depth > 0) depth--;
+        words.push(word);
+      }
     }
-    sql += piece;
-    const kind = kindOf(piece, dialect);
-    if (kind !== 'space' && kind !== 'comment') normalized += `${piece}\n`;
-    if (kind !== 'word') continue;
-    const word = piece.toLowerCase();
-    if (word === 'begin' ? depth > 0 || hasBody(words) : word === 'case' && depth > 0) depth++;
-    else if (word === 'end' && depth > 0) depth--;
-    words.push(word);
+    at += piece.length;
   }
   end();
   return statements;
