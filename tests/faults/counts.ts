@@ -54,5 +54,5 @@ export const COUNTS: Counts = isFull
     crashes: 2,
     isolates: 1,
     requests: 3,
-    disks: 4,
+    disks: 2,
   };
