@@ -85,25 +85,25 @@ async function copy(folder: string, mutant?: Mutant): Promise<void> {
   if (mutant) await Deno.writeTextFile(`${folder}/src/${mutant.file}`, await mutated(mutant));
 }
 
-/** Who noticed, or undefined. */
-async function killer(pool: Pool, mutant: Mutant): Promise<string | undefined> {
+/** A way to find a mutant out: resolves with what noticed it, if anything did. */
+type Trial = (folder: string) => Promise<string | undefined>;
+
+/** The trials in the order of what they take: one that finds a mutant out spares it the next. */
+function trials(pool: Pool): Trial[] {
+  const { short, long } = jobs();
+  return [
+    (folder) => bySimulator(pool, folder, short),
+    bySuite,
+    (folder) => bySimulator(pool, folder, long),
+  ];
+}
+
+/** Puts a mutant to a trial. */
+async function attempt(trial: Trial, mutant?: Mutant): Promise<string | undefined> {
   const folder = await Deno.makeTempDir({ prefix: 'mutant-' });
   try {
     await copy(folder, mutant);
-    const { short, long } = jobs();
-    return await bySimulator(pool, folder, short) ?? await bySuite(folder) ??
-      await bySimulator(pool, folder, long);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** What fails in a copy without a mutant; of the simulator `deno task simulate` tells. */
-async function unchangedFailure(): Promise<string | undefined> {
-  const folder = await Deno.makeTempDir({ prefix: 'mutant-' });
-  try {
-    await copy(folder);
-    return await bySuite(folder);
+    return await trial(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -157,9 +157,7 @@ async function main(): Promise<boolean> {
     else if (values.check) tell(true, mutant.name, 'applies');
     else fitting.push(mutant);
   }
-  const survivors: string[] = [];
-  if (!values.check) await judge(fitting, tell, survivors);
-  for (const name of survivors) console.log(`survived: ${name}`);
+  if (!values.check) await judge(fitting, tell);
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return total.failed === 0 && total.passed > 0;
 }
@@ -167,30 +165,37 @@ async function main(): Promise<boolean> {
 async function judge(
   mutants: readonly Mutant[],
   tell: (isGood: boolean, name: string, found: string) => void,
-  survivors: string[],
 ): Promise<void> {
   const startedAt = performance.now();
   const pool = new Pool();
   // Whatever fails without a mutant would be taken for the mutant's doing.
   if (values.all) {
-    const unchanged = await unchangedFailure();
+    const unchanged = await attempt(bySuite);
     tell(unchanged === undefined, 'no mutant', unchanged ?? 'all is well');
   }
   const counts = { simulator: 0, tests: 0 };
-  let done = 0;
-  await inParallel(mutants, async (mutant) => {
-    const found = await killer(pool, mutant);
-    if (found === undefined) survivors.push(mutant.name);
-    else counts[found.startsWith('simulator') ? 'simulator' : 'tests']++;
-    tell(found !== undefined, mutant.name, found ?? 'SURVIVED');
-    if (terminal) write(`      ${++done} of ${mutants.length}`);
-  });
+  let left = mutants;
+  for (const trial of trials(pool)) {
+    const alive: Mutant[] = [];
+    await inParallel(left, async (mutant) => {
+      const found = await attempt(trial, mutant);
+      if (found === undefined) alive.push(mutant);
+      else {
+        counts[found.startsWith('simulator') ? 'simulator' : 'tests']++;
+        tell(true, mutant.name, found);
+      }
+      const done = counts.simulator + counts.tests;
+      if (terminal) write(`      ${done} of ${mutants.length} killed`);
+    });
+    left = alive;
+  }
+  for (const { name } of left) tell(false, name, 'SURVIVED');
   pool.close();
   if (terminal) write('\r\x1b[K');
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
   console.log(
     `\n${mutants.length} of ${MUTANTS.length} mutants in ${seconds} s: ${counts.simulator} killed ` +
-      `by the simulator,\n${counts.tests} by the test files, ${survivors.length} survived`,
+      `by the simulator,\n${counts.tests} by the test files, ${left.length} survived`,
   );
 }
 

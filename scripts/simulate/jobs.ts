@@ -8,7 +8,7 @@ import { catalogue } from '../../tests/simulator/catalogue.ts';
 import { type Bounds, explore, replay } from '../../tests/simulator/explore.ts';
 import { runSeed } from '../../tests/simulator/random.ts';
 import type { Scenario } from '../../tests/simulator/scenario.ts';
-import { FAULTS, type Outcome } from '../../tests/simulator/simulation.ts';
+import { type Fault, FAULTS, type Outcome } from '../../tests/simulator/simulation.ts';
 import { timeline } from '../../tests/simulator/timeline.ts';
 import { withSurroundings } from '../../tests/simulator/globals.ts';
 
@@ -22,6 +22,8 @@ export interface Search {
   readonly scenario: number;
   readonly preemptions: number;
   readonly faults: number;
+  /** Only faults of these kinds. */
+  readonly kinds?: readonly Fault[];
   /** Ends with the first failure, however it came about. */
   readonly isBrief?: boolean;
 }
@@ -57,9 +59,10 @@ export function nameOf(job: Job, library: Library): { what: string; bounds: stri
     const what = `seeds ${job.from} to ${job.from + job.count - 1}`;
     return { what, bounds: '3-5 callers, 0-4 faults' };
   }
-  const { preemptions, faults } = job;
+  const { preemptions, faults, kinds } = job;
   const what = catalogue(library)[job.scenario]!.name;
   const pre = `${preemptions} pre-emption${preemptions === 1 ? '' : 's'}`;
+  if (kinds) return { what, bounds: `${preemptions} pre., ${faults} of ${kinds.join(', ')}` };
   return { what, bounds: `${pre}, ${faults} fault${faults === 1 ? '' : 's'}` };
 }
 
@@ -72,9 +75,8 @@ async function search(job: Search, library: Library): Promise<Result> {
   const scenario = catalogue(library)[job.scenario]!;
   const found = await explore(scenario, { ...boundsOf(job), findAll: !job.isBrief });
   const failures = found.violations.map(({ choices, outcome }) => {
-    const last = choices.findLastIndex((choice) => choice !== 0);
-    const list = choices.slice(0, last + 1).join(',');
-    const id = `${job.scenario}/${job.preemptions}/${job.faults}/${list}`;
+    const limits = [job.faults, ...job.kinds ?? []].join('+');
+    const id = `${job.scenario}/${job.preemptions}/${limits}/${encode(choices)}`;
     return `${timeline(scenario, outcome)}\nAgain: deno task simulate --schedule ${id}`;
   });
   const faults = Object.values(found.faults).reduce((sum, count) => sum + count, 0);
@@ -98,8 +100,8 @@ async function slice({ from, count, isBrief }: Slice, library: Library): Promise
   return { schedules: count, cut: 0, faults, steps, failures };
 }
 
-function boundsOf({ preemptions, faults }: Pick<Search, 'preemptions' | 'faults'>): Bounds {
-  return { preemptions, faults: faults > 0 ? FAULTS : [], mostFaults: faults };
+function boundsOf({ preemptions, faults, kinds = FAULTS }: Omit<Search, 'kind'>): Bounds {
+  return { preemptions, faults: faults > 0 ? kinds : [], mostFaults: faults };
 }
 
 /** A schedule as a failed search prints it, run again. */
@@ -107,11 +109,28 @@ export async function replaySchedule(
   id: string,
   library: Library,
 ): Promise<{ scenario: Scenario; outcome: Outcome }> {
-  const [index, preemptions, faults, list = ''] = id.split('/');
+  const [index, preemptions, limits, list = ''] = id.split('/');
   const scenario = catalogue(library)[Number(index)];
-  if (!scenario || faults === undefined) throw new Error(`"${id}" is not a schedule`);
-  const bounds = boundsOf({ preemptions: Number(preemptions), faults: Number(faults) });
-  const choices = list === '' ? [] : list.split(',').map(Number);
-  const outcome = await withSurroundings(() => replay(scenario, bounds, choices));
+  if (!scenario || limits === undefined) throw new Error(`"${id}" is not a schedule`);
+  const [faults, ...kinds] = limits.split('+');
+  const bounds = boundsOf({
+    scenario: Number(index),
+    preemptions: Number(preemptions),
+    faults: Number(faults),
+    ...(kinds.length > 0 && { kinds: kinds as Fault[] }),
+  });
+  const outcome = await withSurroundings(() => replay(scenario, bounds, decode(list)));
   return { scenario, outcome };
+}
+
+/** Choices as text: `4,0x9,1` is 4, then nine times 0, then 1; zeros at the end go without saying. */
+function encode(choices: readonly number[]): string {
+  const list = choices.slice(0, choices.findLastIndex((choice) => choice !== 0) + 1).join(',');
+  return list.replaceAll(/\b0(,0)+\b/g, (zeros) => `0x${(zeros.length + 1) / 2}`);
+}
+
+function decode(list: string): number[] {
+  return list.split(',').filter((part) => part !== '').flatMap((part) =>
+    part.startsWith('0x') ? Array(Number(part.slice(2))).fill(0) : [Number(part)]
+  );
 }
