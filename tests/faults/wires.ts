@@ -15,13 +15,13 @@ import type { TestDatabase } from '../engines/engine.ts';
 import { isFull } from '../processes/counts.ts';
 import { during } from '../processes/during.ts';
 import { type Random, seeded, spreadInteger } from '../processes/random.ts';
-import { callAndUse } from '../races/call.ts';
+import { callAndUse, type Settled } from '../races/call.ts';
 import { sturdyCaller } from '../races/sturdy.ts';
 import { assertOneInstall } from '../races/tally.ts';
 import { type Fault, type Proxy, startProxy } from '../support/proxy.ts';
 import { acknowledgedIn, judge } from './aftermath.ts';
 import { askFor, STRATEGIES, withBatchFor } from './asks.ts';
-import { CEILING_MS, COUNTS } from './counts.ts';
+import { CEILING_MS, COUNTS, LEASE_MS } from './counts.ts';
 import { several } from './several.ts';
 import { Toll } from './toll.ts';
 
@@ -31,8 +31,15 @@ const WIRE_FAULTS = ['lose request', 'lose answer', 'silence', 'silence answers'
 /** The engines whose bytes can be read, where they are to be had. */
 export const WIRES: readonly WireSubject[] = WIRED.filter(({ subject }) => !subject.engine.missing);
 
+/** From here on an install takes longer than a lease, and longer than sqld leaves it the lock. */
+const TOO_SLOW_MS = 150;
+
 /** How long everything takes either way on a slow network. */
-const DELAYS_MS = isFull ? [5, 50, 150] : [50];
+function delaysFor({ framing }: WireSubject, strategy: Strategy): number[] {
+  if (isFull) return [5, 50, TOO_SLOW_MS];
+  // Where a transaction is taken from its owner, its next statement must not be sent.
+  return framing === 'http' && strategy === 'transaction' ? [TOO_SLOW_MS] : [50];
+}
 
 /** Longer than sqld leaves a transaction the lock that another one wants. */
 const WAIT_TIMEOUT_MS = 8_000;
@@ -97,16 +104,21 @@ async function measure(wired: WireSubject, strategy: Strategy): Promise<number> 
   let requests = 0;
   await onWire(wired, strategy, async (stage) => {
     const resolved = () => requests = stage.proxy.requests.length;
-    const { outcome } = await call(stage, 'by_0', resolved);
+    const { outcome } = await call(stage, 'by_0', { resolved });
     assert.equal(outcome, 'installed');
   });
   return requests;
 }
 
-function call({ wired, database, proxy, strategy }: Stage, mark: string, resolved?: () => void) {
+function call(
+  { wired, database, proxy, strategy }: Stage,
+  mark: string,
+  { resolved, leaseMs = LEASE_MS }: { resolved?: () => void; leaseMs?: number } = {},
+): Promise<Settled> {
   const caller = { ...sturdyCaller(wired.subject, database, { via: proxy }), resolved };
   const ask = askFor(mark, strategy, strategy === 'lease');
-  return callAndUse(withBatchFor(strategy, caller), { ...ask, waitTimeoutMs: WAIT_TIMEOUT_MS });
+  const times = { waitTimeoutMs: WAIT_TIMEOUT_MS, leaseMs };
+  return callAndUse(withBatchFor(strategy, caller), { ...ask, ...times });
 }
 
 async function breakOnce(
@@ -140,7 +152,7 @@ async function breakOnce(
 export async function failWire(wired: WireSubject, strategy: Strategy): Promise<void> {
   const all = [
     ...WIRE_FAULTS.map((fault) => () => breakWire(wired, strategy, fault)),
-    ...DELAYS_MS.map((ms) => () => slowWire(wired, strategy, ms)),
+    ...delaysFor(wired, strategy).map((ms) => () => slowWire(wired, strategy, ms)),
   ];
   await several(all.length, all, (run) => run());
 }
@@ -150,7 +162,12 @@ function slowWire(wired: WireSubject, strategy: Strategy, ms: number): Promise<v
   return onWire(wired, strategy, async (stage) => {
     stage.proxy.delay(ms);
     const marks = [0, 1, 2].map((at) => `by_${at}`);
-    const calling = marks.map(async (mark) => ({ mark, settled: await call(stage, mark) }));
+    // Where nobody may lose a claim, not even on a machine that is busy.
+    const leaseMs = ms < TOO_SLOW_MS ? WAIT_TIMEOUT_MS - 1_000 : LEASE_MS;
+    const calling = marks.map(async (mark) => ({
+      mark,
+      settled: await call(stage, mark, { leaseMs }),
+    }));
     const ended = await within(CEILING_MS, Promise.all(calling));
     const settled = ended.map(({ settled }) => settled);
     if (ms < TOO_SLOW_MS) assertOneInstall(settled);
@@ -165,9 +182,6 @@ function slowWire(wired: WireSubject, strategy: Strategy, ms: number): Promise<v
     );
   });
 }
-
-/** From here on an install takes longer than a lease, and longer than sqld leaves it the lock. */
-const TOO_SLOW_MS = 150;
 
 /** What they are told then. */
 const LATE = /^(WaitTimeoutError|LeaseLostError)|TRANSACTION_TIMEOUT/;
