@@ -19,7 +19,7 @@ import * as library from '../mod.ts';
 import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
 import { endAll, endAllOnSignals, ROOT, run } from './checks/process.ts';
 import { type Mutant, MUTANTS } from './mutants/list.ts';
-import type { Job } from './simulate/jobs.ts';
+import { evictions, type Job } from './simulate/jobs.ts';
 import { inParallel, Pool } from './simulate/pool.ts';
 
 /** The test files that a mutant has to pass when the simulator has let it through. */
@@ -53,6 +53,7 @@ function jobs(): { short: Job[]; long: Job[] } {
       { kind: 'random', from: 1, count: 100, isBrief },
       ...searches(1, 0, few),
       ...searches(0, 1, few),
+      ...evictions(library).map((search) => ({ ...search, isBrief })),
     ],
     long: [
       ...searches(1, 1, few),

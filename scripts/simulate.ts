@@ -27,11 +27,8 @@ import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
 import { runSeed } from '../tests/simulator/random.ts';
 import { findTeeth } from '../tests/simulator/teeth.ts';
 import { timeline } from '../tests/simulator/timeline.ts';
-import { type Job, nameOf, replaySchedule, type Result } from './simulate/jobs.ts';
+import { evictions, type Job, nameOf, replaySchedule, type Result } from './simulate/jobs.ts';
 import { inParallel, LIBRARY, Pool } from './simulate/pool.ts';
-
-/** What has to meet for a transaction to be lost while its claim is renewed. */
-const EVICTION = ['slow', 'evicted'] as const;
 
 /** Random runs in one job. */
 const SLICE = 250;
@@ -60,10 +57,7 @@ function plan(): Job[] {
     return [
       { kind: 'search', scenario, preemptions: isShallow ? 0 : 1, faults: 1 },
       { kind: 'search', scenario, preemptions: values.deep ? 3 : 2, faults: 0 },
-      // A lease that runs out and a lost transaction have to meet.
-      ...(name.includes('sqld')
-        ? [{ kind: 'search', scenario, preemptions: 0, faults: 2, kinds: EVICTION } as const]
-        : []),
+      ...evictions(library).filter((search) => search.scenario === scenario),
     ];
   });
   const slices: Job[] = [];

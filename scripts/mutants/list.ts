@@ -251,14 +251,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the deadline cuts a DDL that runs',
     file: 'attempt.ts',
-    find: "if (!end || !(this.#phase === 'claim' || isStalled || isUnanswered)) return undefined;",
+    find: "if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;",
     replace: 'if (!end) return undefined;',
   },
   {
-    name: 'an abandoned DDL goes on',
+    name: 'a DDL that was given up goes on',
     file: 'attempt.ts',
-    find: 'if (end) throw end.error;',
-    replace: '',
+    find: '}\n    if (this.#end) throw this.#end.error;',
+    replace: '}',
+  },
+  {
+    name: 'no look again after a renewal in the gate',
+    file: 'attempt.ts',
+    find: 'this.#checkOpen(sql);\n    this.#hasSent',
+    replace: 'this.#hasSent',
   },
   {
     name: "a transaction's DDL does not renew its claim",

@@ -28,6 +28,15 @@ export interface Search {
   readonly isBrief?: boolean;
 }
 
+/** Searches for what has to meet for a transaction to be lost while its claim is renewed. */
+export function evictions(library: Library): Search[] {
+  return catalogue(library).flatMap(({ name }, scenario) =>
+    name === 'transactions on sqld'
+      ? [{ kind: 'search', scenario, preemptions: 0, faults: 2, kinds: ['slow', 'evicted'] }]
+      : []
+  );
+}
+
 /** The runs of some seeds. */
 export interface Slice {
   readonly kind: 'random';
