@@ -8,13 +8,16 @@
 
 import { after, test } from 'node:test';
 
+import type { Strategy } from '../mod.ts';
 import { STRATEGIES } from './faults/asks.ts';
 import { KILLED, killInstallers } from './faults/installers.ts';
 import { FILE_STRATEGIES, JOURNALS, tightPlaces } from './faults/disks.ts';
 import { D1_STRATEGIES, endIsolates, ISOLATE_ENDS, stopIsolates } from './faults/isolates.ts';
 import { crash, mortals } from './faults/servers.ts';
+import { several } from './faults/several.ts';
 import { notice, WRONGS } from './faults/teeth.ts';
 import { failWire, WIRES } from './faults/wires.ts';
+import { during } from './processes/during.ts';
 import { killChildren } from './support/child.ts';
 
 // Bun ends a test after 5 s unless told otherwise.
@@ -22,18 +25,25 @@ const options = { timeout: 900_000 };
 
 after(killChildren);
 
+/** Under all strategies at the same time, since most of it is waiting. */
+function underEach(run: (strategy: Strategy) => Promise<void>): Promise<void> {
+  return several(
+    STRATEGIES.length,
+    STRATEGIES,
+    (strategy) => during(strategy, () => run(strategy)),
+  );
+}
+
 for (const wrong of WRONGS) {
   test(`the checker notices ${wrong.name}`, options, () => notice(wrong));
 }
 
 for (const subject of KILLED) {
-  for (const strategy of STRATEGIES) {
-    test(
-      `SIGKILL of the installer [${subject.name}, ${strategy}]`,
-      options,
-      () => killInstallers(subject, strategy),
-    );
-  }
+  test(
+    `SIGKILL of the installer [${subject.name}]`,
+    options,
+    () => underEach((strategy) => killInstallers(subject, strategy)),
+  );
 }
 
 for (const mortal of mortals()) {
@@ -49,13 +59,11 @@ for (const mortal of mortals()) {
 }
 
 for (const wired of WIRES) {
-  for (const strategy of STRATEGIES) {
-    test(
-      `requests or answers are lost, silence, delay [${wired.subject.name}, ${strategy}]`,
-      options,
-      () => failWire(wired, strategy),
-    );
-  }
+  test(
+    `requests or answers are lost, silence, delay [${wired.subject.name}]`,
+    options,
+    () => underEach((strategy) => failWire(wired, strategy)),
+  );
 }
 
 for (const end of ISOLATE_ENDS) {
