@@ -30,6 +30,7 @@ import {
   comeBack,
   vanishAfterCommit,
   vanishBeforeCommit,
+  vanishInBatch,
   vanishInside,
 } from './races/postgres_vanish.ts';
 import { findInstalled, raceStale, SESSIONS } from './races/stale.ts';
@@ -91,6 +92,7 @@ test(
   () => underEach((strategy) => vanishInside(pg, strategy)),
 );
 test('ten who wait for a slow batch leave the app its connections', options, waitForSlowBatch);
+test('a client that vanishes in the middle of its batch', options, vanishInBatch);
 test('a client that vanishes before its COMMIT', options, () => vanishBeforeCommit(pg));
 test('a client that vanishes after its COMMIT', options, () => vanishAfterCommit(pg));
 test('a lease owner that comes back too late changes nothing', options, () => comeBack(pg));

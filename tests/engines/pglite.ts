@@ -24,7 +24,9 @@ export const pglite: Engine = {
   transactions: true,
   processes: false,
   concurrent: false,
-  runtimes: everywhereBut('it compiles WebAssembly as it starts, which workerd refuses'),
+  runtimes: everywhereBut(
+    'it makes WebAssembly as it starts: "Wasm code generation disallowed by embedder"',
+  ),
   start: once(start),
   reuses: true,
 };

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 
 import type { Strategy } from '../../mod.ts';
+import { callerOn, onPostgres } from '../batch/subjects.ts';
 import { sleep, within } from '../cases/support.ts';
 import type { Engine, TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
@@ -122,5 +123,26 @@ export function comeBack(engine: Engine): Promise<void> {
     assert.equal(late.outcome, 'threw', JSON.stringify(late));
     const [after] = await database.run('select owner, state from migrations');
     assert.deepEqual(after, before);
+  });
+}
+
+/** In the middle of a batch that takes several round trips: its claim is in, its DDL is not. */
+export function vanishInBatch(): Promise<void> {
+  return inDatabase(onPostgres.engine, async (database) => {
+    const proxy = await startProxy('postgres', (await onPostgres.engine.start()).endpoint!);
+    try {
+      const gone = callerOn(onPostgres, database, { via: proxy });
+      const sprung = proxy.inflictAt('"t001"', 'silence');
+      const late = callAndUse(gone, { ...AGAIN, strategy: 'batch', leaseMs: WAITS.leaseMs });
+      await within(CEILING_MS, sprung);
+      const ask = { ...AGAIN, strategy: 'batch' as const, leaseMs: WAITS.leaseMs };
+      const others = [1, 2, 3].map(() => callAndUse(callerOn(onPostgres, database), ask));
+      assertOneInstall(await within(CEILING_MS, Promise.all(others)));
+      proxy.inflict('cut');
+      proxy.heal();
+      assert.equal((await within(CEILING_MS, late)).installed, false);
+    } finally {
+      await proxy.stop();
+    }
   });
 }
