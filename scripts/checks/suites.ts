@@ -37,10 +37,12 @@ export function isRunUnder(file: string, name: RuntimeName): boolean {
 
 /** What the test command leaves out by choice, as lines to print. */
 export function leftOut(files: readonly string[]): string[] {
-  const few = files.filter((file) => UNDER_DENO_ONLY.test(file)).join(', ');
+  const few = files.filter((file) => UNDER_DENO_ONLY.test(file))
+    .map((file) => file.replace(/^tests\/|\.test\.ts$/g, ''));
   return [
-    `left out for the time they take, under runtimes other than Deno: ${few}`,
-    'and, under those, of the suites on engines all but a few engines',
+    'left out under runtimes other than Deno, for the time they take:',
+    ...few.map((name) => `  ${name}`),
+    '  conformance and lifecycle on most engines',
   ];
 }
 
