@@ -6,6 +6,7 @@
 
 import type { Strategy } from '../../mod.ts';
 import { connectWithBatch } from './batches.ts';
+import { cases as answers } from './answers.ts';
 import { cases as createBootstrap } from './create_bootstrap.ts';
 import { cases as ddl } from './ddl.ts';
 import { cases as drivers } from './drivers.ts';
@@ -28,6 +29,7 @@ export const CASES: readonly Case[] = [
   ...ledgers,
   ...ddl,
   ...drivers,
+  ...answers,
   ...createBootstrap,
   ...postgres,
 ];
