@@ -25,9 +25,11 @@ export async function testFiles(): Promise<string[]> {
 const UNDER_DENO_ONLY =
   /\/(batch|faults|jsr|plan|races_\w+|signals|simulator|testing|workerd)\.test\.ts$/;
 
-/** The engines that a suite runs on but under Deno, where it runs on all of them. */
-function enginesElsewhere(file: string): string {
-  return file.endsWith('/lifecycle.test.ts') ? 'sqlite' : 'sqlite,postgres,d1';
+/** What a suite on engines is told under a runtime: under Deno it runs all cases on all of them. */
+function shareOf(file: string, name: RuntimeName): Record<string, string> {
+  if (name === 'deno') return {};
+  const isLifecycle = file.endsWith('/lifecycle.test.ts');
+  return { DB_MIGRATE_QUICK: '1', ...(isLifecycle && { DB_MIGRATE_ENGINES: 'sqlite' }) };
 }
 
 /** Whether a test file is run under a runtime. */
@@ -42,7 +44,7 @@ export function leftOut(files: readonly string[]): string[] {
   return [
     'left out under runtimes other than Deno, for the time they take:',
     ...few.map((name) => `  ${name}`),
-    '  conformance and lifecycle on most engines',
+    '  lifecycle on engines other than sqlite, and slow cases',
   ];
 }
 
@@ -60,9 +62,7 @@ async function runSuite(file: string, runtime: Runtime, options: RunOptions): Pr
   try {
     const report = `${folder}/report.xml`;
     const command = [runtime.command, ...runnerArguments(runtime.name, file, report)];
-    const env: Record<string, string> = runtime.name === 'deno'
-      ? {}
-      : { DB_MIGRATE_ENGINES: enginesElsewhere(file), DB_MIGRATE_QUICK: '1' };
+    const env = shareOf(file, runtime.name);
     const result = await run(command, { ...options, env: { ...env, ...options.env } });
     const xml = await Deno.readTextFile(report).catch(() => undefined);
     return judge(file, result, xml);
