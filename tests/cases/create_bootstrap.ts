@@ -259,17 +259,19 @@ export const cases: readonly Case[] = [
     each: 'live',
     needs: { concurrent: true },
     async run(t) {
+      const claimed = gate();
       const held = gate();
       const ensure = ensureOf(t, {
         waitTimeoutMs: 3_000,
         leaseMs: 2_900,
         ddl: async (db: Db) => {
           await createTable(db, TABLES[0]!);
+          claimed.open();
           await held.opened;
         },
       });
       const hanging = ensure(t.connect(), { key: 'one' });
-      await sleep(50);
+      await claimed.opened;
       await thrownAs(
         WaitTimeoutError,
         within(10_000, ensure(t.connect({ connections: 1 }), { key: 'one' })),
