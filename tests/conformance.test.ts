@@ -8,13 +8,11 @@ import process from 'node:process';
 import { test } from 'node:test';
 
 import { CASES, QUICK_CASES, testsFor } from './cases/all.ts';
-import { BATCHES } from './batch/subjects.ts';
-import { type CaseDatabase, within } from './cases/support.ts';
+import { capabilitiesOf, caseDatabaseOf } from './cases/on_engine.ts';
+import { within } from './cases/support.ts';
 import { type RunningEngine, startFor } from './engines/engine.ts';
 import { engines } from './engines/list.ts';
 import { ahead } from './support/ahead.ts';
-
-type Connect = CaseDatabase['connect'];
 
 /** No case takes half as long; one that hangs is a failure, not the end of the run. */
 const CEILING_MS = 90_000;
@@ -32,10 +30,7 @@ const cases = process.env.DB_MIGRATE_QUICK ? QUICK_CASES : CASES;
 const names = process.env.DB_MIGRATE_ENGINES?.split(',');
 
 for (const engine of engines.filter(({ name }) => names?.includes(name) ?? true)) {
-  // sqld takes the write lock from a transaction after 5 seconds, once somebody else wants it.
-  const lasting = engine.name !== 'libsql-http';
-  const batchOn = BATCHES[engine.name];
-  const tests = testsFor({ ...engine, lasting, batches: !!batchOn }, cases);
+  const tests = testsFor(capabilitiesOf(engine), cases);
   let started: Promise<RunningEngine> | undefined;
   const { runs, settled } = ahead(
     WIDTH,
@@ -45,11 +40,7 @@ for (const engine of engines.filter(({ name }) => names?.includes(name) ?? true)
         started ??= startFor(WIDTH, engine);
         const database = await (await started).create();
         try {
-          // Some drivers wait for a lock inside SQLite, and everything else in this process too.
-          const connect: Connect = (options) => database.connect({ busyTimeoutMs: 0, ...options });
-          const batch: CaseDatabase['batch'] = (options) =>
-            batchOn!(database.handle!({ busyTimeoutMs: 0, ...options }) as never);
-          await within(CEILING_MS, run({ connect, batch }));
+          await within(CEILING_MS, run(caseDatabaseOf(engine, database)));
         } finally {
           await database.drop();
         }

@@ -7,8 +7,8 @@
 import process from 'node:process';
 import { test } from 'node:test';
 
-import { testsFor } from './cases/lifecycle/all.ts';
 import { CHECKSUM_CASES } from './cases/lifecycle/checksums.ts';
+import { testsOn } from './cases/lifecycle/on_engine.ts';
 import { type RunningEngine, startFor } from './engines/engine.ts';
 import { engines } from './engines/list.ts';
 import { ahead } from './support/ahead.ts';
@@ -25,7 +25,7 @@ for (const { name, run } of CHECKSUM_CASES) test(`checksum: ${name}`, { timeout 
 const names = process.env.DB_MIGRATE_ENGINES?.split(',');
 
 for (const engine of engines.filter(({ name }) => names?.includes(name) ?? true)) {
-  const tests = testsFor(engine);
+  const tests = testsOn(engine);
   let started: Promise<RunningEngine> | undefined;
   const { runs, settled } = ahead(
     WIDTH,

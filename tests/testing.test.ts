@@ -11,7 +11,7 @@ import { sql } from 'kysely';
 import { type BootstrapConfig, planSchema, type Strategy } from '../mod.ts';
 import { type FreshDatabase, type SchemaReport, testSchema } from '../src/testing.ts';
 import { strategiesOf } from './cases/lifecycle/all.ts';
-import { callerOn } from './cases/lifecycle/support.ts';
+import { capabilitiesOf, caseDatabaseOf } from './cases/on_engine.ts';
 import { type CaseDdl, createTable, type Db, thrownAs } from './cases/support.ts';
 import type { Engine, TestDatabase } from './engines/engine.ts';
 import { engineNamed, engines } from './engines/list.ts';
@@ -40,9 +40,10 @@ const once: CaseDdl = async (db) => {
 function databasesOf(engine: Engine, strategy?: Strategy): () => Promise<FreshDatabase<Db>> {
   return async () => {
     const database = await (await engine.start()).create();
+    const { connect, batch } = caseDatabaseOf(engine, database);
     return {
-      connect: () => callerOn(engine, database, false).db,
-      ...(strategy === 'batch' && { batch: () => callerOn(engine, database, true).batch! }),
+      connect: () => connect(),
+      ...(strategy === 'batch' && { batch: () => batch!() }),
       close: () => database.drop(),
     };
   };
@@ -59,7 +60,7 @@ function onSqlite(
 }
 
 for (const engine of engines) {
-  for (const strategy of strategiesOf(engine)) {
+  for (const strategy of strategiesOf(capabilitiesOf(engine))) {
     test(`${engine.name}: finds safe what is safe [${strategy}]`, { timeout }, async () => {
       const report = await testSchema({
         database: databasesOf(engine, strategy),

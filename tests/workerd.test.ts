@@ -1,6 +1,6 @@
 /**
- * The conformance suite inside workerd: library, drivers and cases are bundled into Workers, which
- * are asked for each test by name.
+ * The suites of conformance and of a schema's life inside workerd: library, drivers and cases are
+ * bundled into Workers, which are asked for each test by name.
  *
  * @module
  */
@@ -8,20 +8,22 @@
 import process from 'node:process';
 import { test } from 'node:test';
 
-import { testsFor } from './cases/all.ts';
 import { type IsolateDatabase, type Isolates, startIsolates } from './engines/isolates.ts';
 import type { RunningEngine } from './engines/engine.ts';
 import { engineNamed } from './engines/list.ts';
 import { decodeError } from './engines/wire.ts';
 import { ahead } from './support/ahead.ts';
-import { CAPABILITIES } from './workerd/carry_out.ts';
-import type { Order, Verdict } from './workerd/order.ts';
+import { CAPABILITIES, testsOf } from './workerd/carry_out.ts';
+import type { Order, Suite, Verdict } from './workerd/order.ts';
 
 /** No case takes half as long; one that hangs is a failure, not the end of the run. */
 const CEILING_MS = 90_000;
 
 /** How many cases run at the same time: those in one Worker share its one thread. */
 const WIDTH = 4;
+
+/** What comes before the names of a suite's tests. */
+const SUITES: Readonly<Record<Suite, string>> = { conformance: '', lifecycle: 'life: ' };
 
 const options = { timeout: 120_000 };
 
@@ -42,7 +44,7 @@ function workerFor(engine: string): Promise<Worker> {
   if (engine.startsWith('postgres')) {
     return withNode ??= startWorker({ script: 'node_worker.ts', nodeCompat: true, databases: 1 });
   }
-  const databases = testsFor(CAPABILITIES.d1!).length + 1;
+  const databases = allOf('d1').length + 1;
   return neutral ??= startWorker({ script: 'worker.ts', objects: 'CaseObject', databases });
 }
 
@@ -54,9 +56,16 @@ async function startWorker(
   return { isolates, home: isolates.create()! };
 }
 
-async function runInWorker(engine: string, test: string): Promise<void> {
+function allOf(engine: string) {
+  return Object.entries(SUITES).flatMap(([name, prefix]) => {
+    const suite = name as Suite;
+    return testsOf(suite, engine).map((one) => ({ ...one, suite, title: `${prefix}${one.name}` }));
+  });
+}
+
+async function runInWorker(engine: string, suite: Suite, test: string): Promise<void> {
   const { isolates, home } = await workerFor(engine);
-  const order = { engine, test, address: '', ceilingMs: CEILING_MS };
+  const order = { engine, suite, test, address: '', ceilingMs: CEILING_MS };
   if (engine === 'd1') return await ask(isolates.create()!, order);
   if (engine === 'durable-object') {
     return await ask(home, { ...order, address: crypto.randomUUID() });
@@ -78,15 +87,18 @@ async function ask(by: IsolateDatabase, order: Order): Promise<void> {
 }
 
 const names = process.env.DB_MIGRATE_ENGINES?.split(',');
-const engines = Object.entries(CAPABILITIES).filter(([name]) => names?.includes(name) ?? true);
+const engineNames = Object.keys(CAPABILITIES).filter((name) => names?.includes(name) ?? true);
 
-const all = engines.map(([engine, capabilities]) => {
-  const tests = testsFor(capabilities);
+const all = engineNames.map((engine) => {
+  const tests = allOf(engine);
   const { runs, settled } = ahead(
     WIDTH,
-    tests.map(({ name, alone }) => ({ alone, run: () => runInWorker(engine, name) })),
+    tests.map(({ suite, name, alone }) => ({
+      ...(alone && { alone }),
+      run: () => runInWorker(engine, suite, name),
+    })),
   );
-  for (const [n, { name }] of tests.entries()) test(`${engine}: ${name}`, options, runs[n]!);
+  for (const [n, { title }] of tests.entries()) test(`${engine}: ${title}`, options, runs[n]!);
   return settled;
 });
 

@@ -9,13 +9,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { bootstrapSchema, planSchema } from '../../mod.ts';
-import { BATCHES } from '../../tests/batch/subjects.ts';
 import { testsFor } from '../../tests/cases/all.ts';
 import { cases as installing } from '../../tests/cases/install.ts';
-import { testsFor as lifeTestsFor } from '../../tests/cases/lifecycle/all.ts';
 import { cases as drift } from '../../tests/cases/lifecycle/drift.ts';
+import { testsOn } from '../../tests/cases/lifecycle/on_engine.ts';
 import { cases as status } from '../../tests/cases/lifecycle/status.ts';
 import { cases as upgrades } from '../../tests/cases/lifecycle/upgrades.ts';
+import { capabilitiesOf, caseDatabaseOf } from '../../tests/cases/on_engine.ts';
 import { cases as races } from '../../tests/cases/races.ts';
 import { install, TABLES } from '../../tests/cases/support.ts';
 import { d1 } from '../../tests/engines/cloudflare.ts';
@@ -93,19 +93,13 @@ interface VersionTest {
 }
 
 function testsOf(engine: Engine): VersionTest[] {
-  const batchOn = BATCHES[engine.name];
-  const able = { ...engine, lasting: true, batches: batchOn !== undefined };
   return [
-    ...testsFor(able, cases).map(({ name, alone, run }): VersionTest => ({
+    ...testsFor(capabilitiesOf(engine), cases).map(({ name, alone, run }): VersionTest => ({
       name,
       alone,
-      run: ({ connect, handle }) =>
-        run({
-          connect: (options) => connect({ busyTimeoutMs: 0, ...options }),
-          batch: (options) => batchOn!(handle!({ busyTimeoutMs: 0, ...options }) as never),
-        }),
+      run: (database) => run(caseDatabaseOf(engine, database)),
     })),
-    ...lifeTestsFor(engine, lifeCases),
+    ...testsOn(engine, lifeCases),
     { name: 'a plan is recorded, and installed', run: planned },
   ];
 }

@@ -9,8 +9,8 @@ import { type CompiledQuery, type DatabaseConnection, type Dialect, Kysely } fro
 import { DODialect } from 'kysely-do';
 import { Closers, type Engine, everywhere, once, shared, type TestDatabase } from './engine.ts';
 import { type Isolates, startIsolates } from './isolates.ts';
+import { LIST_TABLES } from './list_tables.ts';
 import { observe } from './observe.ts';
-import { listTables } from './sqlite_files.ts';
 import type { WireStatement } from './wire.ts';
 
 const workerd = shared(async () => {
@@ -110,7 +110,7 @@ function objectDatabase({ call }: Isolates): TestDatabase {
       },
     }),
     run,
-    tables: async () => (await run(listTables)).map((row) => String(row.name)),
+    tables: async () => (await run(LIST_TABLES.sqlite)).map((row) => String(row.name)),
     drop: () => closers.close(),
   };
 }

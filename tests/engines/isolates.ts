@@ -11,9 +11,9 @@ import { Kysely } from 'kysely';
 import { D1Dialect } from 'kysely-d1';
 import { bundle } from './bundle.ts';
 import { Closers, type Observer, type TestDatabase } from './engine.ts';
+import { LIST_TABLES } from './list_tables.ts';
 import { observe } from './observe.ts';
 import { RemoteD1 } from './remote_d1.ts';
-import { listTables } from './sqlite_files.ts';
 import { decode, decodeError, encode, type WireAnswer, type WireRequest } from './wire.ts';
 import { startWorkerd, type WorkerAnswer, type WorkerRequest } from './workerd.ts';
 
@@ -122,7 +122,7 @@ export async function startIsolates(options: IsolatesOptions = {}): Promise<Isol
             headers: { ...request.headers, 'x-database': name },
           }),
         run,
-        tables: async () => (await run(listTables)).map((row) => String(row.name)),
+        tables: async () => (await run(LIST_TABLES.sqlite)).map((row) => String(row.name)),
         // The database itself goes with its workerd. It is not used again: something that was left
         // behind in an isolate may still write to it.
         drop: () => closers.close(),

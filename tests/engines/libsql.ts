@@ -25,9 +25,10 @@ import {
   type RunningEngine,
   type TestDatabase,
 } from './engine.ts';
+import { LIST_TABLES } from './list_tables.ts';
 import { observe } from './observe.ts';
 import { freePort, startServer } from './server.ts';
-import { listTables, sqliteFiles } from './sqlite_files.ts';
+import { sqliteFiles } from './sqlite_files.ts';
 
 /** libSQL on a file. */
 export const libsqlFile: Engine = engine(
@@ -194,7 +195,7 @@ async function startSqld(): Promise<RunningEngine> {
         connect: (options = {}) => connect(address, options, closers),
         handle: (options = {}) => client(address, options, closers),
         run,
-        tables: async () => (await run(listTables)).map((row) => String(row.name)),
+        tables: async () => (await run(LIST_TABLES.sqlite)).map((row) => String(row.name)),
         drop: async () => {
           await closers.close();
           await admin(name, '', 'DELETE').catch((error) => {

@@ -15,6 +15,7 @@ import {
   type RunningEngine,
   type TestDatabase,
 } from './engine.ts';
+import { LIST_TABLES } from './list_tables.ts';
 import { observe } from './observe.ts';
 
 /** PGlite in memory. */
@@ -55,7 +56,7 @@ async function start(): Promise<RunningEngine> {
         handle: () => client,
         run: async (sql) => (await client.query(sql)).rows,
         tables: async () => {
-          const { rows } = await client.query<{ name: string }>(listTables);
+          const { rows } = await client.query<{ name: string }>(LIST_TABLES.postgres);
           return rows.map((row) => row.name);
         },
         drop: () => closers.close(),
@@ -116,8 +117,3 @@ const dropAll = `do $$
     grant usage on schema public to public;
   end
 $$`;
-
-const listTables = `
-  select case schemaname when 'public' then tablename else schemaname || '.' || tablename end as name
-  from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
-  order by 1`;

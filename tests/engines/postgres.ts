@@ -24,6 +24,7 @@ import {
   shared,
   type TestDatabase,
 } from './engine.ts';
+import { LIST_TABLES } from './list_tables.ts';
 import { observe } from './observe.ts';
 import { scratch } from './scratch.ts';
 import { type Server, startServer } from './server.ts';
@@ -103,7 +104,7 @@ async function running(
         handle: (options = {}) => closers.add(pool(address, options), endPool),
         run: (sql) => query(address, sql),
         tables: async () => {
-          const rows = await query(address, listTables) as { name: string }[];
+          const rows = await query(address, LIST_TABLES.postgres) as { name: string }[];
           return rows.map((row) => row.name);
         },
         drop: async () => {
@@ -137,12 +138,6 @@ async function settled(url: string, name: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
-
-// `schema.name` outside of `public`.
-const listTables = `
-  select case schemaname when 'public' then tablename else schemaname || '.' || tablename end as name
-  from pg_tables where schemaname not in ('pg_catalog', 'information_schema')
-  order by 1`;
 
 async function startPostgres(): Promise<Postgres> {
   const given = process.env[urlVariable];

@@ -14,6 +14,7 @@ import {
   type RunningEngine,
   type TestDatabase,
 } from './engine.ts';
+import { LIST_TABLES } from './list_tables.ts';
 import { scratch } from './scratch.ts';
 
 /** Connects to a file and leaves the closing to `closers`. */
@@ -38,7 +39,7 @@ export function sqliteFiles(
         ...(handle && { handle: (options = {}) => handle(path, options, closers) }),
         run,
         tables: async () => {
-          const rows = await run(listTables) as { name: string }[];
+          const rows = await run(LIST_TABLES.sqlite) as { name: string }[];
           return rows.map((row) => row.name);
         },
         drop: async () => {
@@ -53,12 +54,6 @@ export function sqliteFiles(
     stop: () => all.close(),
   };
 }
-
-/** Lists the tables of a SQLite database, without SQLite's and Cloudflare's own. */
-export const listTables = `
-  select name from sqlite_master
-  where type = 'table' and name not glob 'sqlite_*' and name not glob '_cf_*'
-  order by name`;
 
 // Always with the library under test: two SQLite libraries in one process do not know of each
 // other, and the one that closes the file releases the locks that the other holds on it.

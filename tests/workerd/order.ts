@@ -6,11 +6,15 @@
 
 import type { WireError } from '../engines/wire.ts';
 
+/** Where a test is from. */
+export type Suite = 'conformance' | 'lifecycle';
+
 /** A test to run on an empty database. */
 export interface Order {
   /** The name of the engine. */
   readonly engine: string;
-  /** The name of the test, as `testsFor` has it. */
+  readonly suite: Suite;
+  /** The name of the test, as the suite has it. */
   readonly test: string;
   /** The database where it is not a binding: the name of an object, or the address on a server. */
   readonly address: string;

@@ -10,7 +10,6 @@ import { Migrator, type MigratorProps } from 'kysely/migration';
 
 import { adoptMigrator, type AdoptOptions, NotAdoptableError } from '../../../mod.ts';
 import { createTable, type Db, thrownAs } from '../support.ts';
-import { kysely028 } from './older_kysely.ts';
 import {
   assertTables,
   claim,
@@ -53,12 +52,10 @@ export const cases: readonly LifeCase[] = [
   },
   {
     name: 'the same with Kysely 0.28, its Migrator and its instance',
-    needs: { transactions: true },
+    needs: { transactions: true, older: true },
     async run(t) {
-      if (!t.older) return;
-      const { Migrator: Older } = await kysely028();
       await life(t, lineOf('0001_initial'));
-      const db = await t.older();
+      const { db, Migrator: Older } = await t.older();
       try {
         const options = { version: '0001_initial', migrations: ['0001_initial'] };
         assert.deepEqual(await adoptMigrator(db, options), { adopted: ['0001_initial'] });
@@ -231,9 +228,8 @@ export const cases: readonly LifeCase[] = [
   },
   {
     name: 'in a Durable Object it hands over to a Migrator without transactions',
-    needs: { transactions: false },
+    needs: { engine: 'durable-object' },
     async run(t) {
-      if (t.engine !== 'durable-object') return;
       await life(t, lineOf('0001_initial'));
       const options = { version: '0001_initial', migrations: ['0001_initial'] };
       assert.deepEqual((await adoptMigrator(t.connect(), options)).adopted, ['0001_initial']);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Dialect } from 'kysely-0.28';
 import { readdirSync } from 'node:fs';
 
 import type { Engine, TestDatabase } from '../../engines/engine.ts';
@@ -13,12 +14,7 @@ type Module = typeof import('kysely-0.28');
 
 let loading: Promise<Module> | undefined;
 
-/** The module. An alias is known to Deno alone, so it is loaded by its path. */
-export function kysely028(): Promise<Module> {
-  loading ??= load();
-  return loading;
-}
-
+// An alias is known to Deno alone, so it is loaded by its path.
 async function load(): Promise<Module> {
   const packages = new URL('../../../node_modules/.deno/', import.meta.url);
   const folder = readdirSync(packages).find((name) => name.startsWith('kysely@0.28.'));
@@ -28,34 +24,27 @@ async function load(): Promise<Module> {
 /** How an engine's database is opened with it, where that can be done. */
 export function olderKysely(
   { name }: Engine,
-  { address, handle }: TestDatabase,
-): { older?: () => Promise<Older> } {
-  if (name === 'better-sqlite3') {
-    return {
-      older: async () => {
-        const { Kysely, SqliteDialect } = await kysely028();
-        const { default: Database } = await import('better-sqlite3');
-        return new Kysely({ dialect: new SqliteDialect({ database: new Database(address) }) });
-      },
-    };
-  }
-  if (name === 'postgres') {
-    return {
-      older: async () => {
-        const { Kysely, PostgresDialect } = await kysely028();
-        return new Kysely({ dialect: new PostgresDialect({ pool: handle!() as never }) });
-      },
-    };
-  }
-  if (name.startsWith('libsql')) {
-    return {
-      older: async () => {
-        const { Kysely } = await kysely028();
-        const { LibsqlDialect } = await import('@libsql/kysely-libsql');
-        const dialect = new LibsqlDialect({ client: handle!() as never });
-        return new Kysely({ dialect: dialect as never });
-      },
-    };
-  }
-  return {};
+): ((database: TestDatabase) => Promise<Older>) | undefined {
+  const dialectOf = name.startsWith('libsql') ? onLibsql : DIALECTS[name];
+  return dialectOf && (async (database) => {
+    const older = await (loading ??= load());
+    const dialect = await dialectOf(older, database);
+    return { db: new older.Kysely({ dialect }), Migrator: older.Migrator };
+  });
+}
+
+type DialectOf = (older: Module, database: TestDatabase) => Promise<Dialect>;
+
+const DIALECTS: Readonly<Record<string, DialectOf>> = {
+  'better-sqlite3': async ({ SqliteDialect }, { address }) => {
+    const { default: Database } = await import('better-sqlite3');
+    return new SqliteDialect({ database: new Database(address) });
+  },
+  'postgres': ({ PostgresDialect }, { handle }) =>
+    Promise.resolve(new PostgresDialect({ pool: handle!() as never })),
+};
+
+async function onLibsql(_: Module, { handle }: TestDatabase): Promise<Dialect> {
+  const { LibsqlDialect } = await import('@libsql/kysely-libsql');
+  return new LibsqlDialect({ client: handle!() as never }) as never;
 }

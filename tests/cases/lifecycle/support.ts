@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { sql } from 'kysely';
-import type { Kysely as Older028 } from 'kysely-0.28';
+import type { Kysely as Older028, Migrator as OlderMigrator } from 'kysely-0.28';
 
 import {
   type AtomicBatch,
@@ -16,9 +16,15 @@ import {
   type UpgradeStep,
 } from '../../../mod.ts';
 import { around } from '../../batch/batches.ts';
-import { BATCHES } from '../../batch/subjects.ts';
-import type { ConnectOptions, Engine, TestDatabase } from '../../engines/engine.ts';
-import type { Case, CaseContext, CaseDdl, Db } from '../support.ts';
+import type {
+  Capabilities,
+  Case,
+  CaseContext,
+  CaseDatabase,
+  CaseDdl,
+  ConnectOptions,
+  Db,
+} from '../support.ts';
 import { createTable } from '../support.ts';
 
 /** An instance and, where the strategy of the case is `'batch'`, the batch on the same database. */
@@ -27,39 +33,55 @@ export interface Caller {
   readonly batch?: AtomicBatch;
 }
 
-/** An instance of Kysely 0.28. */
-// deno-lint-ignore no-explicit-any
-export type Older = Older028<any>;
+/** Kysely 0.28: an instance with drivers of its own, and its Migrator. */
+export interface Older {
+  // deno-lint-ignore no-explicit-any
+  readonly db: Older028<any>;
+  readonly Migrator: typeof OlderMigrator;
+}
+
+/** What an engine can do, and which it is. */
+export interface LifeCapabilities extends Capabilities {
+  /** Its name. */
+  readonly engine: string;
+  /** Kysely 0.28 can be had beside the version that the other tests use. */
+  readonly older: boolean;
+}
+
+/** The part of an engine's empty database that the cases use. */
+export interface LifeDatabase extends CaseDatabase {
+  /** The names of all tables. */
+  tables(): Promise<string[]>;
+  /** Kysely 0.28 on this database. Only where the engine has it. */
+  older?(): Promise<Older>;
+}
 
 /** What a case is given: an empty database, and what its engine can do. */
-export interface LifeContext extends CaseContext {
+export interface LifeContext extends CaseContext, Pick<LifeDatabase, 'tables'> {
   /** The name of the engine. */
   readonly engine: string;
   /** A caller with connections of its own. */
   caller(onStatement?: ConnectOptions['onStatement']): Caller;
-  /** The names of all tables. */
-  tables(): Promise<string[]>;
-  /** An instance of Kysely 0.28, with drivers of its own. Only where there is one for the engine. */
-  readonly older?: () => Promise<Older>;
+  /** See {@linkcode LifeDatabase.older}. */
+  older(): Promise<Older>;
 }
 
 /** A promise of the library, as a program that holds it to that. */
-export interface LifeCase extends Omit<Case, 'run'> {
+export interface LifeCase extends Omit<Case, 'needs' | 'run'> {
+  /** What the engine must be able to do. */
+  readonly needs?: Partial<LifeCapabilities>;
   run(t: LifeContext): Promise<void>;
 }
 
-/** A caller of an engine, with a batch if asked for. */
+/** A caller with connections of its own, and with a batch if asked for. */
 export function callerOn(
-  engine: Engine,
-  database: TestDatabase,
+  database: CaseDatabase,
   isBatch: boolean,
   onStatement?: ConnectOptions['onStatement'],
 ): Caller {
-  // SQLite's own waiting would stop everything else in this process.
-  const options = { busyTimeoutMs: 0, ...(onStatement && { onStatement }) };
-  const db = database.connect(options);
+  const db = database.connect(onStatement && { onStatement });
   if (!isBatch) return { db };
-  const batch = BATCHES[engine.name]!(database.handle!({ busyTimeoutMs: 0 }) as never);
+  const batch = database.batch!();
   const before = (statements: readonly { sql: string }[]) =>
     onStatement?.(statements.map(({ sql }) => sql).join(';\n'));
   return { db, batch: around(batch, { before }) };
