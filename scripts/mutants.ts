@@ -1,7 +1,7 @@
 /**
- * Makes the protocol wrong in one small way after another, and sees whether that is noticed: by
- * a short run of the simulator, by a part of the test files, by a longer run. A mutant that nobody notices has survived. The
- * last line is `N passed, N failed`, and the exit code is 1 if any survived.
+ * Makes the protocol wrong in one small way after another, and sees whether that is noticed: by a
+ * short run of the simulator, by a part of the test files, by a longer run. A mutant that nobody
+ * notices has survived. The last line is `N passed, N failed`, and the exit code is 1 if any has.
  *
  *     deno task mutants                a few of them
  *     deno task mutants --all          all of them, many minutes
@@ -133,7 +133,7 @@ async function bySuite(folder: string): Promise<string | undefined> {
     const file = `tests/${name}.test.ts`;
     const { code } = await run([Deno.execPath(), 'test', '-A', '--no-check', file], {
       cwd: folder,
-      env: { DB_MIGRATE_ENGINES: 'sqlite', DB_MIGRATE_QUICK: '1' },
+      env: { DB_MIGRATE_ENGINES: 'sqlite,pglite' },
       limitMs: SUITE_LIMIT_MS,
     });
     if (code !== 0) return file;
