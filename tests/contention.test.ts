@@ -16,6 +16,7 @@ import {
   isTransactionUnsupported,
   isUniqueViolation,
 } from '../src/contention.ts';
+import { TransactionAbortedError } from '../src/errors.ts';
 
 /** An error as a driver throws it. */
 function raised(message: string, fields: object = {}): Error {
@@ -124,6 +125,13 @@ for (const [title, error, kind] of KINDS) {
     assert.equal(contentionOf(error), kind);
   });
 }
+
+test('contention: an error of the library is final, whatever it is about', () => {
+  const cause = pg('40001', 'could not serialize access');
+  const details = { marker: 'migrations', version: '1', cause };
+  assert.equal(contentionOf(cause), 'race');
+  assert.equal(contentionOf(new TransactionAbortedError('database is locked', details)), undefined);
+});
 
 test('contention: a cause that is its own cause ends', () => {
   const error = new Error('round');

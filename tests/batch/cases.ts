@@ -422,6 +422,19 @@ export const CASES: readonly BatchCase[] = [
     },
   },
   {
+    name: 'a caller that gives up while its ddl is recorded sends none of it',
+    async run(stage) {
+      const controller = new AbortController();
+      const ddl = async (db: Db) => {
+        await createMark(db, 'recorded');
+        controller.abort();
+      };
+      const aborted = stage.bootstrap({ ddl, signal: controller.signal });
+      assert.equal(await thrownBy(aborted), controller.signal.reason);
+      await assertTables(stage, []);
+    },
+  },
+  {
     name: 'assumeFresh: one call less, and no look before',
     async run(stage) {
       const { calls, caller } = watchedCaller(stage);

@@ -7,6 +7,7 @@
 import type { Strategy } from '../../mod.ts';
 import { connectWithBatch } from './batches.ts';
 import { cases as answers } from './answers.ts';
+import { cases as between } from './between.ts';
 import { cases as createBootstrap } from './create_bootstrap.ts';
 import { cases as ddl } from './ddl.ts';
 import { cases as drivers } from './drivers.ts';
@@ -30,6 +31,7 @@ export const CASES: readonly Case[] = [
   ...ddl,
   ...drivers,
   ...answers,
+  ...between,
   ...createBootstrap,
   ...postgres,
 ];

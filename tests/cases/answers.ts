@@ -91,37 +91,6 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'a claim that another caller takes between the look and ours is theirs',
-    each: 'live',
-    async run(t) {
-      const other = t.connect();
-      await holdClaim(other, { leaseMs: 60_000 });
-      await removeRow(other);
-      let isTaken = false;
-      const take = async () => {
-        if (isTaken) return;
-        isTaken = true;
-        await holdClaim(other, { owner: 'faster', leaseMs: 60_000 });
-      };
-      const db = faulty(t.connect(), {
-        // Some drivers take the write lock here.
-        async begin(run) {
-          await take();
-          await run();
-        },
-        async query(text, send) {
-          if (/^insert into "migrations"/i.test(text)) await take();
-          return await send();
-        },
-      });
-      let runs = 0;
-      const more = { onContention: 'return' } as const;
-      const { outcome } = await bootstrap(t, db, (_) => void runs++, more);
-      assert.deepEqual([outcome, runs, isTaken], ['pending', 0, true]);
-      assert.equal((await rowOf(other))?.owner, 'faster');
-    },
-  },
-  {
     name: 'an owner whose claim was taken over at the last moment is told by whom',
     async run(t) {
       const other = t.connect();
