@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 
 import * as library from '../mod.ts';
 import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
-import { endAll, endAllOnSignals, ROOT, run } from './checks/process.ts';
+import { ROOT, run, runScript } from './checks/process.ts';
 import { type Mutant, MUTANTS } from './mutants/list.ts';
 import { evictions, type Job } from './simulate/jobs.ts';
 import { inParallel, Pool } from './simulate/pool.ts';
@@ -204,12 +204,4 @@ function write(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
 }
 
-endAllOnSignals();
-
-let good = false;
-try {
-  good = await main();
-} finally {
-  await endAll();
-}
-Deno.exit(good ? 0 : 1);
+await runScript(main);

@@ -15,8 +15,8 @@
 import { parseArgs } from 'node:util';
 
 import { program } from './checks/extra.ts';
-import { single, type Step } from './checks/outcome.ts';
-import { endAll, endAllOnSignals } from './checks/process.ts';
+import type { Step } from './checks/outcome.ts';
+import { runScript } from './checks/process.ts';
 import { Report } from './checks/report.ts';
 import { suite, testFiles } from './checks/suites.ts';
 import { runtime } from './runtimes.ts';
@@ -75,21 +75,10 @@ async function main(): Promise<boolean> {
     console.log(`Round ${round}, ${left} minute${left === 1 ? '' : 's'} left`);
     for (const step of await steps(round)) {
       if (performance.now() >= endsAt) break;
-      report.start(step);
-      const startedAt = performance.now();
-      const outcome = await step.run().catch((error) => single(false, Deno.inspect(error)));
-      report.end(step, outcome, performance.now() - startedAt);
+      await report.run(step);
     }
   }
   return report.summary();
 }
 
-endAllOnSignals();
-
-let good = false;
-try {
-  good = await main();
-} finally {
-  await endAll();
-}
-Deno.exit(good ? 0 : 1);
+await runScript(main);

@@ -14,9 +14,8 @@ import { parseArgs } from 'node:util';
 import { checks } from './checks/checks.ts';
 import { extras } from './checks/extra.ts';
 import { single, type Step } from './checks/outcome.ts';
-import { endAll, endAllOnSignals, run } from './checks/process.ts';
+import { run, runScript } from './checks/process.ts';
 import { Report } from './checks/report.ts';
-import { judgeSkips } from './checks/skips.ts';
 import { isRunUnder, leftOut, suite, testFiles } from './checks/suites.ts';
 import { type Runtime, runtime, type RuntimeName, RUNTIMES } from './runtimes.ts';
 
@@ -30,8 +29,8 @@ interface Selection {
 async function main(selection: Selection): Promise<boolean> {
   const report = new Report();
   const steps: Step[] = [];
-  await runStep(report, preparation(selection, steps));
-  for (const step of steps) await runStep(report, step);
+  await report.run(preparation(selection, steps));
+  for (const step of steps) await report.run(step);
   return await report.summary();
 }
 
@@ -102,20 +101,4 @@ async function suites(files: readonly string[], names: readonly RuntimeName[]): 
   ];
 }
 
-/** Runs a step; an error on its way is a failure of the step, not of the whole run. */
-async function runStep(report: Report, step: Step): Promise<void> {
-  report.start(step);
-  const startedAt = performance.now();
-  const outcome = await step.run().catch((error) => single(false, Deno.inspect(error)));
-  report.end(step, judgeSkips(outcome), performance.now() - startedAt);
-}
-
-endAllOnSignals();
-
-let good = false;
-try {
-  good = await main(readArguments());
-} finally {
-  await endAll();
-}
-Deno.exit(good ? 0 : 1);
+await runScript(() => main(readArguments()));

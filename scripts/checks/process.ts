@@ -109,6 +109,21 @@ export function endAllOnSignals(): void {
   }
 }
 
+/**
+ * Runs a script to its end: exit code 0 if `main` says that all is well, 1 otherwise, and no command
+ * is left behind.
+ */
+export async function runScript(main: () => Promise<boolean>): Promise<never> {
+  endAllOnSignals();
+  let good = false;
+  try {
+    good = await main();
+  } finally {
+    await endAll();
+  }
+  Deno.exit(good ? 0 : 1);
+}
+
 /** Never resolves: the signal's listener ends the script. */
 function forever(): Promise<void> {
   return new Promise(() => {});

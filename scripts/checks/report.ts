@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Outcome, Step } from './outcome.ts';
+import { type Outcome, single, type Step } from './outcome.ts';
 import { Results } from './results.ts';
+import { judgeSkips } from './skips.ts';
 
 const terminal = Deno.stdout.isTerminal();
 
@@ -17,13 +18,21 @@ export class Report {
   /** What was skipped: the runtimes where it was, by step. */
   readonly #skipped = new Map<string, Map<string, string[]>>();
 
+  /** Runs a step; an error on its way is a failure of the step, not of the whole run. */
+  async run(step: Step): Promise<void> {
+    this.#start(step);
+    const startedAt = performance.now();
+    const outcome = await step.run().catch((error) => single(false, Deno.inspect(error)));
+    this.#end(step, judgeSkips(outcome), performance.now() - startedAt);
+  }
+
   /** On a terminal, says what runs now. */
-  start({ name, runtime }: Step): void {
+  #start({ name, runtime }: Step): void {
     if (terminal) write(`      ${name} (${runtime}) ...`);
   }
 
   /** Prints the line of a step that has ended; what failed follows in full. */
-  end(step: Step, outcome: Outcome, ms: number): void {
+  #end(step: Step, outcome: Outcome, ms: number): void {
     const { name, runtime } = step;
     this.#results.add(step, outcome.tests ?? []);
     const { passed, failed, details, skipped, notes = [] } = outcome;

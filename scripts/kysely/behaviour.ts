@@ -6,7 +6,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 
 import { bootstrapSchema, planSchema } from '../../mod.ts';
 import { testsFor } from '../../tests/cases/all.ts';
@@ -19,20 +18,10 @@ import { capabilitiesOf, caseDatabaseOf } from '../../tests/cases/on_engine.ts';
 import { cases as races } from '../../tests/cases/races.ts';
 import { install, TABLES } from '../../tests/cases/support.ts';
 import { d1 } from '../../tests/engines/cloudflare.ts';
-import {
-  type Engine,
-  type RunningEngine,
-  startFor,
-  type TestDatabase,
-} from '../../tests/engines/engine.ts';
+import type { Engine, TestDatabase } from '../../tests/engines/engine.ts';
 import { pg } from '../../tests/engines/postgres.ts';
 import { sqlite } from '../../tests/engines/sqlite.ts';
-import { ahead } from '../../tests/support/ahead.ts';
-
-const timeout = 60_000;
-
-/** How many run at the same time. */
-const WIDTH = 8;
+import { type EngineTest, testOn } from '../../tests/support/test_on.ts';
 
 /** The cases, each by the start of its name. */
 const MAIN = [
@@ -59,42 +48,11 @@ function mainOf<T extends { readonly name: string }>(all: readonly T[]): T[] {
   return all.filter(({ name }) => MAIN.some((start) => name.startsWith(start)));
 }
 
-for (const engine of [sqlite, pg, d1]) {
-  const tests = testsOf(engine);
-  let started: Promise<RunningEngine> | undefined;
-  const { runs, settled } = ahead(
-    WIDTH,
-    tests.map(({ run, alone = false }) => ({
-      alone,
-      run: async () => {
-        started ??= startFor(WIDTH, engine);
-        const database = await (await started).create();
-        try {
-          await run(database);
-        } finally {
-          await database.drop();
-        }
-      },
-    })),
-  );
-  for (const [n, { name }] of tests.entries()) {
-    test(`${engine.name}: ${name}`, { timeout }, runs[n]!);
-  }
-  test(`${engine.name}: stops`, { timeout }, async () => {
-    await settled();
-    await (await started)?.stop();
-  });
-}
+for (const engine of [sqlite, pg, d1]) testOn(engine, testsOf(engine));
 
-interface VersionTest {
-  readonly name: string;
-  readonly alone?: boolean;
-  run(database: TestDatabase): Promise<void>;
-}
-
-function testsOf(engine: Engine): VersionTest[] {
+function testsOf(engine: Engine): EngineTest[] {
   return [
-    ...testsFor(capabilitiesOf(engine), cases).map(({ name, alone, run }): VersionTest => ({
+    ...testsFor(capabilitiesOf(engine), cases).map(({ name, alone, run }): EngineTest => ({
       name,
       alone,
       run: (database) => run(caseDatabaseOf(engine, database)),

@@ -7,6 +7,7 @@
 
 import { CompiledQuery, Kysely } from 'kysely';
 import { DODialect } from 'kysely-do';
+import type { Env, ObjectState } from './bindings.ts';
 import { decode, encode, encodeError, type WireRequest, type WireStatement } from './wire.ts';
 
 // Of Cloudflare's types only what is used here, so that theirs are not needed.
@@ -21,18 +22,7 @@ interface D1 {
   exec(sql: string): Promise<unknown>;
 }
 
-interface ObjectState {
-  storage: {
-    sql: { exec(sql: string, ...parameters: unknown[]): { toArray(): unknown[] } };
-    transactionSync<T>(run: () => T): T;
-    deleteAll(): Promise<void>;
-  };
-}
-
-interface Objects {
-  idFromName(name: string): unknown;
-  get(id: unknown): { fetch(request: Request): Promise<Response> };
-}
+type Objects = Env['OBJECTS'];
 
 export default {
   async fetch(request: Request, env: Record<string, unknown>): Promise<Response> {

@@ -8,28 +8,13 @@ import { Kysely, sql } from 'kysely';
 import { D1Dialect } from 'kysely-d1';
 import { DODialect } from 'kysely-do';
 
-import { type AtomicBatch, d1Batch, type D1Like } from '../../mod.ts';
+import { type AtomicBatch, d1Batch } from '../../mod.ts';
 import { marked, schemaAgain } from '../batch/ddl.ts';
+import type { Env, ObjectState } from '../engines/bindings.ts';
 import { observe, observeBatch } from '../engines/observe.ts';
 import { createTable, schemaOf } from '../support/schema.ts';
 import { callAndUse, type Caller, type Db } from './call.ts';
 import { type IsolateAnswer, type IsolateOrder, SIGNS } from './isolate_messages.ts';
-
-interface Env {
-  readonly DB: D1Like;
-  readonly OBJECTS: {
-    idFromName(name: string): unknown;
-    get(id: unknown): { fetch(url: string, init: RequestInit): Promise<Response> };
-  };
-}
-
-/** The part of a Durable Object's state that is used here. */
-interface ObjectState {
-  readonly storage: {
-    readonly sql: { exec(sql: string, ...parameters: unknown[]): { toArray(): unknown[] } };
-    transactionSync<T>(run: () => T): T;
-  };
-}
 
 export default {
   async fetch(request: Request, { DB, OBJECTS }: Env): Promise<Response> {
@@ -37,7 +22,8 @@ export default {
     await until(order.at);
     if (order.object !== undefined) {
       const object = OBJECTS.get(OBJECTS.idFromName(order.object));
-      return await object.fetch('https://object', { method: 'POST', body: JSON.stringify(order) });
+      const init = { method: 'POST', body: JSON.stringify(order) };
+      return await object.fetch(new Request('https://object', init));
     }
     // One Kysely a request, as kysely-d1 asks for.
     const { haltBefore } = order;

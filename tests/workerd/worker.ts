@@ -12,25 +12,10 @@ import { D1Dialect } from 'kysely-d1';
 import { DODialect } from 'kysely-do';
 
 import { d1Batch, type D1Like, libsqlBatch } from '../../mod.ts';
+import type { Env, ObjectState } from '../engines/bindings.ts';
 import { observe } from '../engines/observe.ts';
 import { carryOut, type Open } from './carry_out.ts';
 import type { Order } from './order.ts';
-
-interface Env {
-  readonly DB: D1Like;
-  readonly OBJECTS: {
-    idFromName(name: string): unknown;
-    get(id: unknown): { fetch(request: Request): Promise<Response> };
-  };
-}
-
-/** The part of a Durable Object's state that is used here. */
-interface ObjectState {
-  readonly storage: {
-    readonly sql: { exec(sql: string, ...parameters: unknown[]): { toArray(): unknown[] } };
-    transactionSync<T>(run: () => T): T;
-  };
-}
 
 export default {
   async fetch(request: Request, { DB, OBJECTS }: Env): Promise<Response> {
