@@ -6,24 +6,15 @@
 
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
-import {
-  contentionOf,
-  isAbortedTransaction,
-  isMissingTable,
-  isTransactionGone,
-} from './contention.ts';
-import {
-  DdlStalledError,
-  LeaseLostError,
-  StatementRefusedError,
-  TransactionAbortedError,
-} from './errors.ts';
-import { checkedInstance, type Database, gatedTransaction, type Handle } from './kysely.ts';
+import { isAbortedTransaction, isMissingTable } from './contention.ts';
+import { DdlStalledError, LeaseLostError, TransactionAbortedError } from './errors.ts';
+import { DdlGate } from './gate.ts';
+import { checkedInstance, type Database, gatedTransaction } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
 import { beginPolitely, createSchema, isSchemaMissing } from './postgres.ts';
-import { isRead, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
+import { inTransaction } from './transaction.ts';
 import { type Work, workFor } from './work.ts';
 
 /** One try. */
@@ -36,19 +27,10 @@ export class Attempt {
   readonly #call: Call;
   readonly #work: Work;
   readonly #claim: Claim;
-  readonly #isTransaction: boolean;
+  /** Only in a transaction: under a lease the DDL's statements go their own way. */
+  readonly #gate: DdlGate | undefined;
   #phase: 'claim' | 'ddl' | 'finish' | 'over' = 'claim';
   #finishingSince = 0;
-  /** True once the DDL has issued a statement through the instance it was given. */
-  #hasIssued = false;
-  /** True once one has been sent. */
-  #hasSent = false;
-  /** What the DDL has changed: what a recorder would record. */
-  readonly #changes: Statement[] = [];
-  #inFlight = 0;
-  #lastFailure: { error: unknown } | undefined;
-  /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
-  #end: { error: unknown } | undefined;
   #giveUp!: (error: unknown) => void;
   readonly #givenUp = new Promise<never>((_, reject) => this.#giveUp = reject);
 
@@ -56,14 +38,14 @@ export class Attempt {
     this.#call = call;
     this.#work = work;
     this.#claim = new Claim(call, work.entries);
-    this.#isTransaction = strategy === 'transaction';
+    this.#gate = strategy === 'transaction' ? new DdlGate(call, this.#claim) : undefined;
     this.#givenUp.catch(() => {});
   }
 
   /** Runs the try. Resolves with the rows that it read last: its own, or another caller's. */
   async run(isLedgerMissing: boolean): Promise<LedgerRow[]> {
-    const unit = this.#isTransaction
-      ? this.#inTransaction((trx) => this.#steps(trx, isLedgerMissing))
+    const unit = this.#gate
+      ? inTransaction(this.#call, (trx) => this.#steps(trx, isLedgerMissing))
       : this.#steps(this.#call.db, isLedgerMissing);
     return await this.#call.patience.race(
       unit.catch((error) => this.#settle(error)).finally(() => this.#phase = 'over'),
@@ -76,7 +58,7 @@ export class Attempt {
     const { ledger, patience, dialect, settings } = this.#call;
     this.begun = true;
     patience.check();
-    const session = dialect === 'postgres' && this.#isTransaction
+    const session = dialect === 'postgres' && this.#gate
       ? await beginPolitely(this.#call, handle)
       : undefined;
     if (session?.isLocked === false) return [];
@@ -105,30 +87,29 @@ export class Attempt {
   }
 
   async #runDdl(handle: Database): Promise<void> {
-    const instance = this.#isTransaction
-      ? gatedTransaction(handle, {
-        enter: (sql, connection) => this.#enter(sql, connection),
-        leave: (failure) => this.#leave(failure),
-      })
+    const gate = this.#gate;
+    const instance = gate
+      ? gatedTransaction(handle, gate)
       : checkedInstance(handle, () => this.#claim.checkTime(handle));
+    if (gate) gate.isOpen = true;
     this.#phase = 'ddl';
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
     const renewal = setInterval(() => {
-      if (this.#inFlight > 0 || this.#end) return;
-      this.#claim.renew(handle, (error) => this.#doom(error));
+      if (gate?.isIdle ?? true) this.#claim.renew(handle, (error) => gate?.doom(error));
     }, this.#call.settings.leaseMs / 3);
     try {
       await Promise.race([this.#ddl(instance), this.#givenUp]);
     } finally {
       clearInterval(renewal);
+      if (gate) gate.isOpen = false;
       this.#phase = 'finish';
       this.#finishingSince = performance.now();
       await this.#claim.settled();
     }
     // Whatever the DDL made of it, or a last renewal has found.
-    if (this.#end) throw this.#end.error;
+    if (gate?.end) throw gate.end.error;
   }
 
   async #ddl(instance: Database): Promise<void> {
@@ -140,54 +121,16 @@ export class Attempt {
     }
   }
 
-  /** Lets a statement of the DDL into the transaction, or refuses it. */
-  async #enter(sql: string, connection: Handle): Promise<void> {
-    const { dialect, details } = this.#call;
-    const statements = statementsOf(sql, dialect);
-    this.#hasIssued = true;
-    this.#checkOpen(sql);
-    const reason = refusalInUnit(statements);
-    if (reason) throw new StatementRefusedError(sql, reason, details);
-    await this.#claim.check(connection, (error) => this.#doom(error));
-    // Again, as a renewal may have taken its time, or have found the transaction gone.
-    this.#checkOpen(sql);
-    this.#hasSent = true;
-    if (!isRead(statements)) this.#changes.push(...statements);
-    this.#inFlight++;
-  }
-
-  /** Throws if no further statement of the DDL may be sent. */
-  #checkOpen(sql: string): void {
-    if (this.#phase !== 'ddl') {
-      // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-      const reason = 'the install that it belonged to is over';
-      throw new StatementRefusedError(sql, reason, this.#call.details);
-    }
-    if (this.#end) throw this.#end.error;
-  }
-
-  #leave(failure?: { error: unknown }): void {
-    this.#inFlight--;
-    if (!failure) return;
-    this.#lastFailure = failure;
-    this.#doom(failure.error);
-  }
-
-  /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
-  #doom(error: unknown): void {
-    if (this.#isTransaction && contentionOf(error) === 'race') this.#end ??= { error };
-  }
-
   async #finish(handle: Database): Promise<LedgerRow[]> {
     const checksum = await this.#checksum();
-    if (!this.#isTransaction) return await this.#claim.finishPatiently(handle, checksum);
+    if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     let cause: unknown;
     try {
       const rows = await this.#claim.finish(handle, checksum);
       if (rows) return rows;
     } catch (error) {
       if (!isAbortedTransaction(error)) throw error;
-      cause = this.#lastFailure?.error ?? error;
+      cause = this.#gate.lastFailure?.error ?? error;
     }
     const found = cause === undefined
       ? 'a statement of it rolled the transaction back'
@@ -204,8 +147,8 @@ export class Attempt {
     const { checksum } = this.#call;
     if (checksum !== undefined) return checksum;
     // Steps are not the canonical DDL, and under a lease nobody sees the statements.
-    if (this.#work.from !== undefined || !this.#isTransaction) return null;
-    return await checksumOf(this.#changes);
+    if (this.#work.from !== undefined || !this.#gate) return null;
+    return await checksumOf(this.#gate.changes);
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
@@ -226,14 +169,16 @@ export class Attempt {
   /** Whether the deadline or the signal may end this try now, and with which error. */
   #cut(): { error: unknown } | undefined {
     const end = this.#call.patience.exhausted();
-    const isUnsent = this.#phase === 'ddl' && this.#isTransaction && !this.#hasSent;
+    const gate = this.#gate;
+    const isUnsent = this.#phase === 'ddl' && gate !== undefined && !gate.hasSent;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;
-    this.#end = isUnsent && !this.#hasIssued ? { error: this.#stalled(end.error) } : end;
+    const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled(end.error) } : end;
+    if (gate) gate.end = cut;
     // The transaction must end, or the DDL would wait for its connection for ever.
-    this.#giveUp(this.#end.error);
-    return this.#end;
+    this.#giveUp(cut.error);
+    return cut;
   }
 
   #stalled(cause: unknown): DdlStalledError {
@@ -241,35 +186,6 @@ export class Attempt {
       `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
         `the connection that its own transaction holds: use the instance that 'ddl' receives, or ` +
         `strategy 'lease'. What it does on another instance from now on is not undone`,
-      { ...this.#call.details, cause },
-    );
-  }
-
-  /** Kysely throws the error of its rollback in place of the first one; this keeps the first. */
-  async #inTransaction(steps: (trx: Database) => Promise<LedgerRow[]>): Promise<LedgerRow[]> {
-    let first: { error: unknown } | undefined;
-    try {
-      return await this.#call.db.transaction().execute(async (trx) => {
-        try {
-          return await steps(trx);
-        } catch (error) {
-          first = { error };
-          throw error;
-        }
-      });
-    } catch (error) {
-      if (!first && isTransactionGone(error)) throw this.#rolledBack(error);
-      if (!first || first.error === error) throw error;
-      this.#call.logError('the transaction was not rolled back cleanly', error);
-      throw first.error;
-    }
-  }
-
-  /** SQLite ends a transaction itself when it cannot commit, and Kysely's rollback then fails. */
-  #rolledBack(cause: unknown): TransactionAbortedError {
-    return new TransactionAbortedError(
-      `the database rolled the transaction back when it was to be committed, as it does when the ` +
-        `disk is full or cannot be written, and Kysely keeps its error back. Nothing was installed`,
       { ...this.#call.details, cause },
     );
   }

@@ -7,7 +7,7 @@
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
 import { type Call, readRows, targetOf } from './call.ts';
-import { type BootstrapConfig, parseConfig, type Settings, type Strategy } from './config.ts';
+import type { BootstrapConfig, Strategy } from './config.ts';
 import {
   contentionOf,
   isAdvisoryLockUnsupported,
@@ -15,13 +15,14 @@ import {
   isMissingTable,
   isTransactionUnsupported,
 } from './contention.ts';
+import { databaseOf, placedOf } from './database.ts';
 import { DriftError, messageOf, NewerSchemaError, WaitTimeoutError } from './errors.ts';
 import type { Database, KyselyLike } from './kysely.ts';
-import { databaseOf, placedOf } from './database.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
+import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
@@ -301,21 +302,4 @@ class Bootstrap {
     const strategy = this.#strategy;
     return { installed, wonClaim: installed, version, outcome, strategy, durationMs };
   }
-}
-
-function strategyOf({ strategy, batch, ddl, upgrades, assumeFresh }: Settings): Strategy {
-  if (strategy === 'batch' && !batch) {
-    throw new TypeError(`Cannot bootstrap the schema as strategy 'batch' needs a 'batch'`);
-  }
-  const chosen = strategy !== 'auto'
-    ? strategy
-    : batch
-    ? 'batch'
-    : [{ ddl }, ...upgrades].some((step) => step.ddl.length === 0)
-    ? 'lease'
-    : 'transaction';
-  if (assumeFresh && chosen !== 'batch') {
-    throw new TypeError(`Cannot bootstrap the schema as 'assumeFresh' needs a 'batch'`);
-  }
-  return chosen;
 }

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Settings } from './config.ts';
-import type { SchemaErrorDetails } from './errors.ts';
 import type { Placed } from './database.ts';
+import type { SchemaErrorDetails } from './errors.ts';
 import type { Handle } from './kysely.ts';
 import { type LedgerRow, rowsOf } from './ledger.ts';
+import type { Settings } from './settings.ts';
 import type { Patience } from './wait.ts';
 
 /** What every try of one call shares. */

@@ -4,10 +4,12 @@
  * @module
  */
 
-import { bootstrap, type BootstrapResult } from './bootstrap.ts';
 import type { AtomicBatch } from './batch.ts';
-import { type BootstrapConfig, checkFields, duration, parseConfig, RULES } from './config.ts';
+import { bootstrap, type BootstrapResult } from './bootstrap.ts';
+import type { BootstrapConfig } from './config.ts';
+import { checkFields, duration } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
+import { parseConfig, RULES } from './settings.ts';
 
 /** What {@linkcode createBootstrap} takes. */
 export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>

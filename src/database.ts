@@ -4,9 +4,10 @@
  * @module
  */
 
-import { problem, type Settings } from './config.ts';
+import { problem } from './fields.ts';
 import { builderOf, compile, type CompiledQuery, type Database, type Handle } from './kysely.ts';
 import { Ledger } from './ledger.ts';
+import type { Settings } from './settings.ts';
 import type { Dialect } from './sql_text.ts';
 
 /**

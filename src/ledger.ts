@@ -8,9 +8,9 @@
  * @module
  */
 
-import { builderOf, compile, type CompiledQuery, type Database, plain, tableOf } from './kysely.ts';
+import { builderOf, compile, type CompiledQuery, type Database, tableOf } from './kysely.ts';
+import { quote, quoted, type Raw, raw, type Sql, sqlFor } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
-import { quoted } from './values.ts';
 
 /** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
 export interface LedgerRow {
@@ -59,11 +59,6 @@ const CLOCK: Readonly<Record<Dialect, string>> = {
   postgres: `round(date_part('epoch', clock_timestamp()) * 1000)`,
 };
 
-/** Text in a statement; whatever else is put into one becomes a bound parameter. */
-interface Raw {
-  readonly raw: string;
-}
-
 const INSTALLING = raw(`'installing'`);
 const INSTALLED = raw(`'installed'`);
 
@@ -72,6 +67,7 @@ export class Ledger {
   /** The table as the caller's plugins left its name. */
   readonly table: { readonly schema?: string; readonly name: string };
   readonly #dialect: Dialect;
+  readonly #sql: Sql;
   readonly #table: Raw;
   readonly #clock: Raw;
 
@@ -80,6 +76,7 @@ export class Ledger {
     this.table = tableOf(compile(builderOf(db).selectFrom!(marker).selectAll!()));
     const { schema, name } = this.table;
     this.#dialect = dialect;
+    this.#sql = sqlFor(dialect);
     this.#table = raw([...(schema ? [schema] : []), name].map(quote).join('.'));
     this.#clock = raw(CLOCK[dialect]);
   }
@@ -188,32 +185,6 @@ export class Ledger {
   #leaseEnd(leaseMs: number): Raw {
     return raw(`${this.#clock.raw} + ${leaseMs}`);
   }
-
-  /** A statement: a list becomes one in parentheses, a list of lists several of them. */
-  #sql(texts: TemplateStringsArray, ...values: readonly unknown[]): CompiledQuery {
-    const parameters: unknown[] = [];
-    const write = (value: unknown): string => {
-      if (Array.isArray(value)) {
-        const list = value.map(write).join(', ');
-        return Array.isArray(value[0]) ? list : `(${list})`;
-      }
-      if (isRaw(value)) return value.raw;
-      parameters.push(value);
-      return this.#dialect === 'postgres' ? `$${parameters.length}` : '?';
-    };
-    const pieces = texts.map((text, at) =>
-      text.replace(/\n\s+/g, ' ') + (at < values.length ? write(values[at]) : '')
-    );
-    return plain(pieces.join(''), parameters);
-  }
-}
-
-function raw(text: string): Raw {
-  return { raw: text };
-}
-
-function isRaw(value: unknown): value is Raw {
-  return typeof value === 'object' && value !== null;
 }
 
 /** Reads what {@linkcode Ledger.probe} answered. */
@@ -234,11 +205,6 @@ export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
       checksum: textOf(row.checksum),
     };
   });
-}
-
-/** An identifier as it stands in SQL text. */
-export function quote(identifier: string): string {
-  return `"${identifier.replaceAll('"', '""')}"`;
 }
 
 // Drivers return 64-bit integers as numbers, strings or bigints.

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { problem } from './config.ts';
 import { databaseOf, dialectOf } from './database.ts';
+import { problem } from './fields.ts';
 import { type Database, type KyselyLike, plain } from './kysely.ts';
-import { quote } from './ledger.ts';
 import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 import { type BatchStatement, record } from './recorder.ts';
+import { quote } from './sql.ts';
 import { type Dialect, statementsOf, tokens } from './sql_text.ts';
 import { encode, literal } from './values.ts';
 

@@ -6,9 +6,8 @@
 
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Database, type Handle, plain } from './kysely.ts';
-import { quote } from './ledger.ts';
 import type { BatchStatement } from './recorder.ts';
-import { quoted } from './values.ts';
+import { quote, quoted } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT_MS = 200;

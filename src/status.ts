@@ -5,11 +5,12 @@
  */
 
 import type { AtomicBatch } from './batch.ts';
-import { checkFields, RULES } from './config.ts';
 import { isMissingTable } from './contention.ts';
 import { databaseOf, placedOf } from './database.ts';
+import { checkFields } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
 import { rowsOf } from './ledger.ts';
+import { RULES } from './settings.ts';
 import type { Dialect } from './sql_text.ts';
 
 /** Which ledger {@linkcode schemaStatus} reads; each field as in `BootstrapConfig`. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
 /** A value in JSON. What JSON has no word for is an object that names its type. */
@@ -66,11 +67,6 @@ export function literal(value: unknown, dialect: Dialect): string {
   }
   if (value instanceof Date && isPostgres) return `'${value.toISOString()}'::timestamptz`;
   throw new TypeError(`Cannot write the plan as SQL as a parameter is ${nameOf(value)}`);
-}
-
-/** A string literal of either dialect. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 function isPlain(value: unknown): boolean {

@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Settings } from './config.ts';
 import { NoUpgradePathError, type SchemaErrorDetails } from './errors.ts';
 import type { Entry, LedgerRow } from './ledger.ts';
+import type { Settings } from './settings.ts';
 
 /** What one unit claims and runs. */
 export interface Work {

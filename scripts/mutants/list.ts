@@ -244,7 +244,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "the rollback's error hides the first one",
-    file: 'attempt.ts',
+    file: 'transaction.ts',
     find: 'throw first.error;',
     replace: 'throw error;',
   },
@@ -256,20 +256,20 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a DDL that was given up goes on',
-    file: 'attempt.ts',
-    find: '}\n    if (this.#end) throw this.#end.error;',
+    file: 'gate.ts',
+    find: '}\n    if (this.end) throw this.end.error;',
     replace: '}',
   },
   {
     name: 'no look again after a renewal in the gate',
-    file: 'attempt.ts',
-    find: 'this.#checkOpen(sql);\n    this.#hasSent',
-    replace: 'this.#hasSent',
+    file: 'gate.ts',
+    find: 'this.#check(sql);\n    this.hasSent',
+    replace: 'this.hasSent',
   },
   {
     name: "a transaction's DDL does not renew its claim",
-    file: 'attempt.ts',
-    find: 'await this.#claim.check(connection, (error) => this.#doom(error));',
+    file: 'gate.ts',
+    find: 'await this.#claim.check(connection, (error) => this.doom(error));',
     replace: '',
   },
   // The batch

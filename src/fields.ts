@@ -1,0 +1,78 @@
+/**
+ * Checking the fields of what a caller passes, and saying what is wrong with one.
+ *
+ * @module
+ */
+
+/** What a field must be: its type, what else must hold, and both in words. */
+export interface Rule {
+  readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function';
+  readonly holds?: (value: never) => boolean;
+  readonly words: string;
+}
+
+// The longest delay that timers of every runtime keep.
+const LONGEST_MS = 2_147_483_647;
+
+/**
+ * Checks each field of an object by its rule; leaves out what is undefined.
+ *
+ * @throws {TypeError} It is not an object, or a field is unknown or of the wrong type.
+ * @throws {RangeError} A field is of the right type and out of range.
+ */
+export function checkFields(
+  name: string,
+  value: unknown,
+  rules: Readonly<Record<string, Rule>>,
+): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(problem(name, { words: 'be an object' }, value));
+  }
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  for (const [field, given] of fields) {
+    const rule = Object.hasOwn(rules, field) ? rules[field] : undefined;
+    if (!rule) {
+      throw new TypeError(`Cannot bootstrap the schema as '${name}' has no field '${field}'`);
+    }
+    const isPlan = field === 'ddl' && typeof given === 'object';
+    if (given === null || (typeof given !== rule.type && !isPlan)) {
+      throw new TypeError(problem(field, rule, given));
+    }
+    if (rule.holds?.(given as never) === false) {
+      const Problem = rule.type === 'object' ? TypeError : RangeError;
+      throw new Problem(problem(field, rule, given));
+    }
+  }
+  return Object.fromEntries(fields);
+}
+
+/** The rule of a duration in milliseconds. */
+export function duration(least: number): Rule {
+  return {
+    type: 'number',
+    holds: (value: number) => value >= least && value <= LONGEST_MS,
+    words: `be a number of milliseconds from ${least} to ${LONGEST_MS}`,
+  };
+}
+
+/** The one grammar of every message about bad input. */
+export function problem(field: string, rule: Pick<Rule, 'words'>, value: unknown): string {
+  return `Cannot bootstrap the schema as '${field}' must ${rule.words}: ` +
+    `current value is ${show(value)}`;
+}
+
+/** The rule of a choice. */
+export function oneOf(...choices: string[]): Rule {
+  return {
+    type: 'string',
+    holds: (value: string) => choices.includes(value),
+    words: `be one of ${choices.join(', ')}`,
+  };
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return shown.length > 80 ? `${shown.slice(0, 79)}… (${shown.length} characters)` : shown;
+}

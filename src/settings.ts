@@ -1,0 +1,155 @@
+/**
+ * What a caller has said, checked before any statement is sent, with every default filled in.
+ *
+ * @module
+ */
+
+import type { AtomicBatch } from './batch.ts';
+import type { BootstrapConfig, Ddl, Strategy, UpgradeStep } from './config.ts';
+import { checkFields, duration, oneOf, problem, type Rule } from './fields.ts';
+import type { Handle, KyselyLike } from './kysely.ts';
+import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
+import { replay } from './recorder.ts';
+
+type Optional = 'schema' | 'dialect' | 'batch' | 'signal';
+
+/** A configuration with every default filled in. */
+export type Settings =
+  & Required<Omit<BootstrapConfig, 'ddl' | 'upgrades' | Optional>>
+  & Pick<BootstrapConfig, Optional>
+  & {
+    readonly ddl: (db: unknown) => unknown;
+    readonly upgrades: readonly { readonly from: string; readonly ddl: Settings['ddl'] }[];
+    /** The plans among `ddl` and the steps, which are replayed. */
+    readonly plans: readonly SchemaPlanData[];
+  };
+
+// A lone surrogate is not text: every engine would store the same replacement character for it.
+const UNSTORABLE = /[\0\p{Surrogate}]/u;
+
+/** What each field must be. */
+export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
+  version: {
+    type: 'string',
+    holds: (value: string) => /^[^]{1,255}$/.test(value) && !UNSTORABLE.test(value),
+    words: 'be a string of 1 to 255 characters without NUL or lone surrogates',
+  },
+  ddl: { type: 'function', words: 'be a function or a plan' },
+  marker: {
+    type: 'string',
+    holds: (value: string) => /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value) && !/\s/.test(value),
+    words: 'be a string that matches [a-zA-Z_][a-zA-Z0-9_]* and has at most 63 characters',
+  },
+  schema: {
+    type: 'string',
+    holds: (value: string) =>
+      /^[^]{1,63}$/.test(value) && new TextEncoder().encode(value).length <= 63 &&
+      !UNSTORABLE.test(value),
+    words: 'be a string of 1 to 63 bytes without NUL or lone surrogates',
+  },
+  dialect: oneOf('sqlite', 'postgres'),
+  logger: {
+    type: 'object',
+    holds: ({ log, error }: Partial<Record<'log' | 'error', unknown>>) =>
+      [log, error].every((part) => part === undefined || typeof part === 'function'),
+    words: "be an object whose 'log' and 'error' are functions, if it has them",
+  },
+  batch: {
+    type: 'object',
+    holds: ({ database, execute }: Partial<AtomicBatch>) =>
+      (typeof database === 'object' || typeof database === 'function') &&
+      typeof execute === 'function',
+    words: "be an object with 'database' and 'execute', as d1Batch() makes one",
+  },
+  assumeFresh: { type: 'boolean', words: 'be a boolean' },
+  strategy: oneOf('auto', 'batch', 'transaction', 'lease'),
+  waitTimeoutMs: duration(1),
+  leaseMs: duration(1),
+  onContention: oneOf('wait', 'return'),
+  upgrades: {
+    type: 'object',
+    holds: (steps: unknown) => Array.isArray(steps),
+    words: 'be a list of steps, each with a version as its `from` and a `ddl`',
+  },
+  onNewer: oneOf('ignore', 'warn', 'error'),
+  onDrift: oneOf('ignore', 'warn', 'error'),
+  signal: {
+    type: 'object',
+    holds: (value: object) => value instanceof AbortSignal,
+    words: 'be an AbortSignal',
+  },
+};
+
+/**
+ * Checks a configuration and fills in its defaults.
+ *
+ * @throws {TypeError} A field is missing, unknown or of the wrong type.
+ * @throws {RangeError} A field is of the right type and out of range.
+ */
+export function parseConfig(config: unknown): Settings {
+  const given = checkFields('config', config, RULES) as Partial<BootstrapConfig>;
+  if (given.version === undefined) {
+    throw new TypeError(problem('version', RULES.version, undefined));
+  }
+  const waitTimeoutMs = given.waitTimeoutMs ?? 30_000;
+  const leaseMs = given.leaseMs ?? Math.min(10_000, waitTimeoutMs / 2);
+  if (leaseMs >= waitTimeoutMs) {
+    const words = `be below 'waitTimeoutMs', which is ${waitTimeoutMs}`;
+    throw new RangeError(problem('leaseMs', { words }, leaseMs));
+  }
+  if (given.ddl === undefined) throw new TypeError(problem('ddl', RULES.ddl, undefined));
+  const steps = [...given.upgrades ?? []].map((step) => {
+    const { from, ddl } = checkFields('upgrades', step, { from: RULES.version, ddl: RULES.ddl });
+    if (!from || !ddl) throw new TypeError(problem('upgrades', RULES.upgrades, step));
+    return { from, ddl } as UpgradeStep;
+  });
+  const line = [...steps.map(({ from }) => from), given.version];
+  const twice = line.find((name, at) => line.indexOf(name) !== at);
+  if (twice !== undefined) {
+    throw new RangeError(problem('upgrades', { words: 'name each version once' }, twice));
+  }
+  return {
+    marker: 'migrations',
+    logger: {},
+    strategy: 'auto',
+    assumeFresh: false,
+    onContention: 'wait',
+    onNewer: 'ignore',
+    onDrift: 'ignore',
+    ...given,
+    version: given.version,
+    waitTimeoutMs,
+    leaseMs,
+    ddl: functionOf(given.ddl),
+    upgrades: steps.map(({ from, ddl }) => ({ from, ddl: functionOf(ddl) })),
+    plans: [given.ddl, ...steps.map(({ ddl }) => ddl)].filter((ddl) => typeof ddl === 'object'),
+  };
+}
+
+function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Settings['ddl'] {
+  if (typeof ddl === 'function') return ddl as unknown as Settings['ddl'];
+  if (!Array.isArray(ddl.statements)) throw new TypeError(problem('ddl', RULES.ddl, ddl));
+  return (db) => replay(db as Handle, statementsOfPlan(ddl));
+}
+
+/**
+ * The strategy that a call gets, at first: `'auto'` learns later whether the driver has transactions.
+ *
+ * @throws {TypeError} What was asked for needs a batch, and there is none.
+ */
+export function strategyOf({ strategy, batch, ddl, upgrades, assumeFresh }: Settings): Strategy {
+  if (strategy === 'batch' && !batch) {
+    throw new TypeError(`Cannot bootstrap the schema as strategy 'batch' needs a 'batch'`);
+  }
+  const chosen = strategy !== 'auto'
+    ? strategy
+    : batch
+    ? 'batch'
+    : [{ ddl }, ...upgrades].some((step) => step.ddl.length === 0)
+    ? 'lease'
+    : 'transaction';
+  if (assumeFresh && chosen !== 'batch') {
+    throw new TypeError(`Cannot bootstrap the schema as 'assumeFresh' needs a 'batch'`);
+  }
+  return chosen;
+}
