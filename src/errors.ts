@@ -241,7 +241,8 @@ function identify(type: { prototype: SchemaError }, name: string, code: SchemaEr
   Object.assign(type.prototype, { name, code });
 }
 
-function shorten(sql: string): string {
+/** A statement as it stands in a message. */
+export function shorten(sql: string): string {
   const text = sql.replace(/\s+/g, ' ').trim();
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }

@@ -6,7 +6,7 @@
 
 import type { BatchStatement } from './recorder.ts';
 import { type Dialect, type Statement, statementsOf } from './sql_text.ts';
-import { decode, type EncodedValue } from './values.ts';
+import { decode, type EncodedValue, hexOf } from './values.ts';
 
 /** A statement of a plan. */
 export interface PlannedStatement {
@@ -63,5 +63,5 @@ export async function checkPlan(
 export async function checksumOf(statements: readonly Statement[]): Promise<string> {
   const text = statements.map(({ normalized }) => normalized).join('\n');
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hexOf(new Uint8Array(hash));
 }

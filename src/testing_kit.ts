@@ -7,7 +7,7 @@
 import type { AtomicBatch } from './batch.ts';
 import { type BootstrapResult, bootstrapSchema } from './bootstrap.ts';
 import type { BootstrapConfig, Ddl, Strategy } from './config.ts';
-import { messageOf } from './errors.ts';
+import { messageOf, shorten } from './errors.ts';
 import {
   builderOf,
   type CompiledQuery,
@@ -210,9 +210,4 @@ function watched<K>(db: K, before: () => void, after: (sql: string) => void): K 
       return Promise.resolve(result);
     },
   }) as unknown as K;
-}
-
-function shorten(sql: string): string {
-  const text = sql.replace(/\s+/g, ' ').trim();
-  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }

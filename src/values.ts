@@ -87,6 +87,7 @@ function nameOf(value: unknown): string {
     : `of type ${typeof value}`;
 }
 
-function hexOf(bytes: Uint8Array): string {
+/** Bytes in hexadecimal. */
+export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
