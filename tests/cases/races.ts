@@ -7,12 +7,13 @@
 import assert from 'node:assert/strict';
 import { sql } from 'kysely';
 
-import type { BootstrapResult } from '../../mod.ts';
+import type { BootstrapConfig, BootstrapResult } from '../../mod.ts';
 import {
   assertUsable,
   bootstrap,
   type Case,
   type CaseContext,
+  type CaseDdl,
   createTable,
   type Db,
   gate,
@@ -91,14 +92,7 @@ export const cases: readonly Case[] = [
     each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
-      const held = gate();
-      const inside = gate();
-      const winner = bootstrap(t, t.connect(), async (db) => {
-        await install(db);
-        inside.open();
-        await held.opened;
-      });
-      await inside.opened;
+      const { winner, letGo } = await insideItsDdl(t);
       let settled = 0;
       const others = [1, 2, 3].map(async () => {
         const db = t.connect();
@@ -109,7 +103,7 @@ export const cases: readonly Case[] = [
       });
       await sleep(300);
       assert.equal(settled, 0);
-      held.open();
+      letGo();
       assert.equal((await winner).outcome, 'installed');
       for (const { outcome } of await within(20_000, Promise.all(others))) {
         assert.equal(outcome, 'waited');
@@ -121,16 +115,9 @@ export const cases: readonly Case[] = [
     each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
-      const held = gate();
-      const inside = gate();
       const broken = new Error('the winner fails');
-      const winner = thrownBy(bootstrap(t, t.connect(), async (db) => {
-        await createTable(db, 'half');
-        inside.open();
-        await held.opened;
-        throw broken;
-      }));
-      await inside.opened;
+      const { winner, letGo } = await insideItsDdl(t, (db) => createTable(db, 'half'), {}, broken);
+      const failed = thrownBy(winner);
       const others = [1, 2, 3].map(async () => {
         const db = t.connect();
         const result = await bootstrap(t, db, installAgain);
@@ -138,8 +125,8 @@ export const cases: readonly Case[] = [
         return result;
       });
       await sleep(50);
-      held.open();
-      assert.equal(await winner, broken);
+      letGo();
+      assert.equal(await failed, broken);
       assertOneInstall(await within(20_000, Promise.all(others)));
       if (t.strategy === 'transaction') assert.deepEqual(await present(t.connect(), ['half']), []);
     },
@@ -149,21 +136,14 @@ export const cases: readonly Case[] = [
     each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
-      const held = gate();
-      const inside = gate();
-      const winner = bootstrap(t, t.connect(), async (db) => {
-        await install(db);
-        inside.open();
-        await held.opened;
-      });
-      await inside.opened;
+      const { winner, letGo } = await insideItsDdl(t);
       const shared = t.connect({ connections: 4 });
       const waiting = Array.from({ length: 8 }, () => bootstrap(t, shared));
       for (let n = 0; n < 5; n++) {
         await within(3_000, sql`select 1 as one`.execute(shared));
         await sleep(50);
       }
-      held.open();
+      letGo();
       await winner;
       const results = await within(20_000, Promise.all(waiting));
       assert.ok(results.every(({ outcome }) => outcome === 'waited'));
@@ -177,14 +157,8 @@ export const cases: readonly Case[] = [
         const [strategy, other] of [['lease', 'transaction'], ['transaction', 'lease']] as const
       ) {
         const version = `held-by-${strategy}`;
-        const held = gate();
-        const inside = gate();
-        const winner = bootstrap(t, t.connect(), async (db) => {
-          await createTable(db, `by_${strategy}`);
-          inside.open();
-          await held.opened;
-        }, { version, strategy });
-        await inside.opened;
+        const ddl = (db: Db) => createTable(db, `by_${strategy}`);
+        const { winner, letGo } = await insideItsDdl(t, ddl, { version, strategy });
         let isSettled = false;
         const waiting = bootstrap(t, t.connect(), () => assert.fail('run twice'), {
           version,
@@ -192,7 +166,7 @@ export const cases: readonly Case[] = [
         }).finally(() => isSettled = true);
         await sleep(200);
         assert.equal(isSettled, false);
-        held.open();
+        letGo();
         assert.equal((await winner).outcome, 'installed');
         assert.equal((await within(20_000, waiting)).outcome, 'waited');
       }
@@ -224,14 +198,7 @@ export const cases: readonly Case[] = [
     each: 'live',
     needs: { concurrent: true, lasting: true },
     async run(t) {
-      const held = gate();
-      const inside = gate();
-      const winner = bootstrap(t, t.connect(), async (db) => {
-        await install(db);
-        inside.open();
-        await held.opened;
-      });
-      await inside.opened;
+      const { winner, letGo } = await insideItsDdl(t);
       const loser = bootstrap(t, t.connect(), undefined, { onContention: 'return' });
       const { durationMs: _, ...result } = await within(5_000, loser);
       assert.deepEqual(result, {
@@ -241,7 +208,7 @@ export const cases: readonly Case[] = [
         outcome: 'pending',
         strategy: t.strategy,
       });
-      held.open();
+      letGo();
       await winner;
       await until(async () => {
         const later = await bootstrap(t, t.connect(), undefined, { onContention: 'return' });
@@ -250,6 +217,25 @@ export const cases: readonly Case[] = [
     },
   },
 ];
+
+/** A caller that has run its ddl, and stays inside until it is let go; then it may fail. */
+async function insideItsDdl(
+  t: CaseContext,
+  ddl: CaseDdl = install,
+  more: Partial<BootstrapConfig<Db>> = {},
+  failure?: Error,
+): Promise<{ winner: Promise<BootstrapResult>; letGo(): void }> {
+  const held = gate();
+  const inside = gate();
+  const winner = bootstrap(t, t.connect(), async (db) => {
+    await ddl(db);
+    inside.open();
+    await held.opened;
+    if (failure) throw failure;
+  }, more);
+  await inside.opened;
+  return { winner, letGo: held.open };
+}
 
 /** DDL whose second run would fail, and whose effect can be counted. */
 async function countable(db: Db): Promise<void> {
