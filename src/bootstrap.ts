@@ -131,7 +131,7 @@ class Bootstrap {
   #lastDdlError: { readonly error: unknown } | undefined;
 
   constructor(db: Database, settings: Settings) {
-    const { batch, logger, version } = settings;
+    const { batch, logger, onNewer, upgrades, version } = settings;
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
     // With a batch, everything goes through it: no probe reads a stale replica after a write.
@@ -144,6 +144,7 @@ class Bootstrap {
       patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
       owners: new Set(),
       checksum: undefined,
+      isWhole: upgrades.length > 0 || onNewer !== 'ignore',
       isModern: false,
       useAdvisoryLock: true,
       log: (message) => logger.log?.(`db-migrate: ${message}`),

@@ -19,6 +19,8 @@ export interface Call extends Placed {
   readonly details: SchemaErrorDetails;
   /** The random names of all tries so far: a row that carries one of them is this caller's. */
   readonly owners: Set<string>;
+  /** True where other versions than this one matter, too. */
+  readonly isWhole: boolean;
   /** True once the ledger was found, or made, to have all of this release's columns. */
   isModern: boolean;
   /** The checksum of the canonical DDL, once it is known. */
@@ -30,15 +32,9 @@ export interface Call extends Placed {
   readonly logError: (message: string, error: unknown) => void;
 }
 
-/** Reads the row of the version, or the whole ledger where more than the version matters. */
-export async function readRows(
-  call: Call,
-  handle: Handle = call.handle,
-  furtherColumns?: string,
-): Promise<LedgerRow[]> {
-  const { version, upgrades, onNewer } = call.settings;
-  const isWhole = upgrades.length > 0 || onNewer !== 'ignore';
-  const query = call.ledger.probe(isWhole ? undefined : version, furtherColumns);
+/** Reads the row of the version, or the whole ledger. */
+export async function readRows(call: Call, handle: Handle = call.handle): Promise<LedgerRow[]> {
+  const query = call.ledger.probe(call.isWhole ? undefined : call.settings.version);
   return rowsOf((await handle.executeQuery(query)).rows);
 }
 

@@ -7,8 +7,8 @@
 import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
-import type { Handle } from './kysely.ts';
-import type { Entry, LedgerRow } from './ledger.ts';
+import type { CompiledQuery, Handle } from './kysely.ts';
+import { type Entry, type LedgerRow, rowsOf } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { Backoff, sleep } from './wait.ts';
 
@@ -36,16 +36,31 @@ export class Claim {
    * Such a claim is deleted first, with any on another branch, so that nothing of it is inherited.
    */
   async take(handle: Handle, furtherColumns?: string): Promise<LedgerRow[]> {
-    const { ledger, settings: { leaseMs } } = this.#call;
+    const { ledger, settings: { leaseMs }, isWhole } = this.#call;
+    const claim = () => {
+      this.#renewedAt = performance.now();
+      const guard = ledger.claim(this.#entries, this.owner, leaseMs, furtherColumns);
+      return this.#prove(handle, guard, 'installing', !isWhole);
+    };
     this.#isSent = true;
-    this.#renewedAt = performance.now();
-    await handle.executeQuery(ledger.claim(this.#entries, this.owner, leaseMs));
-    const rows = await readRows(this.#call, handle, furtherColumns);
+    const rows = await claim();
     if (!rows.some((row) => row.expired)) return rows;
-    this.#renewedAt = performance.now();
     await handle.executeQuery(ledger.discard(this.#entries));
-    await handle.executeQuery(ledger.claim(this.#entries, this.owner, leaseMs));
-    return await readRows(this.#call, handle);
+    return await claim();
+  }
+
+  /**
+   * Sends a guard. The rows that it returns are the proof that it took effect, which saves a read.
+   * Without them the ledger tells who holds it, or that the driver has just kept them to itself.
+   */
+  async #prove(
+    handle: Handle,
+    guard: CompiledQuery,
+    state: 'installing' | 'installed',
+    isEnough = true,
+  ): Promise<LedgerRow[]> {
+    const rows = rowsOf((await handle.executeQuery(guard)).rows);
+    return isEnough && this.holds(rows, state) ? rows : await readRows(this.#call, handle);
   }
 
   /** True if a row is this owner's, or may be and was not seen, as on a replica that lags. */
@@ -73,8 +88,9 @@ export class Claim {
     const { ledger, settings: { leaseMs }, logError } = this.#call;
     const sentAt = performance.now();
     try {
-      await handle.executeQuery(ledger.renew(this.#names, this.owner, leaseMs));
-      if (this.holds(await readRows(this.#call, handle), 'installing')) this.#renewedAt = sentAt;
+      const guard = ledger.renew(this.#names, this.owner, leaseMs);
+      const rows = await this.#prove(handle, guard, 'installing');
+      if (this.holds(rows, 'installing')) this.#renewedAt = sentAt;
       else this.#isLost = true;
     } catch (error) {
       logError('a claim was not renewed', error);
@@ -118,9 +134,8 @@ export class Claim {
    * @throws {LeaseLostError} They are another owner's now.
    */
   async finish(handle: Handle, checksum: string | null): Promise<LedgerRow[] | undefined> {
-    const { ledger } = this.#call;
-    await handle.executeQuery(ledger.finish(this.#names, this.owner, checksum));
-    const rows = await readRows(this.#call, handle);
+    const guard = this.#call.ledger.finish(this.#names, this.owner, checksum);
+    const rows = await this.#prove(handle, guard, 'installed');
     if (this.holds(rows, 'installed')) return rows;
     const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
     if (row) throw this.#lost(`is held by "${row.owner}" now`);

@@ -70,6 +70,7 @@ export class Ledger {
   readonly #sql: Sql;
   readonly #table: Raw;
   readonly #clock: Raw;
+  readonly #columns: string;
 
   /** `db` is the caller's instance, with its schema in place. */
   constructor(db: Database, marker: string, dialect: Dialect) {
@@ -79,11 +80,12 @@ export class Ledger {
     this.#sql = sqlFor(dialect);
     this.#table = raw([...(schema ? [schema] : []), name].map(quote).join('.'));
     this.#clock = raw(CLOCK[dialect]);
+    this.#columns = `*, ${this.#clock.raw} as clock`;
   }
 
   /** Reads the row of a version, or the whole ledger, with the database's clock beside it. */
-  probe(version?: string, furtherColumns = ''): CompiledQuery {
-    const columns = raw(`*, ${this.#clock.raw} as clock${furtherColumns}`);
+  probe(version?: string): CompiledQuery {
+    const columns = raw(this.#columns);
     return version === undefined
       ? this.#sql`select ${columns} from ${this.#table}`
       : this.#sql`select ${columns} from ${this.#table} where name = ${version}`;
@@ -100,14 +102,20 @@ export class Ledger {
   }
 
   /**
-   * Claims versions that have no row. A row that is there already stays as it is, without an
-   * error, which on Postgres would abort the transaction and fill the server's log.
+   * Claims versions that have no row, and returns the rows that it made. One that is there already
+   * stays as it is, without an error, which on Postgres would abort the transaction and fill the
+   * server's log.
    */
-  claim(entries: readonly Entry[], owner: string, leaseMs: number): CompiledQuery {
+  claim(
+    entries: readonly Entry[],
+    owner: string,
+    leaseMs: number,
+    furtherColumns = '',
+  ): CompiledQuery {
     const claimed = [raw(quoted(owner)), INSTALLING, this.#clock, this.#leaseEnd(leaseMs)];
     const rows = entries.map(({ name, previous }) => [name, previous, ...claimed]);
     return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, lease)
-      values ${rows} on conflict do nothing`;
+      values ${rows} on conflict do nothing returning ${raw(this.#columns + furtherColumns)}`;
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
@@ -131,17 +139,19 @@ export class Ledger {
       and state = ${INSTALLING} and lease < ${this.#clock}`;
   }
 
-  /** Renews the owner's claims. */
+  /** Renews the owner's claims, and returns them. */
   renew(names: readonly string[], owner: string, leaseMs: number): CompiledQuery {
     return this.#sql`update ${this.#table} set lease = ${this.#leaseEnd(leaseMs)}
-      where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
+      where name in ${names} and owner = ${owner} and state = ${INSTALLING}
+      returning ${raw(this.#columns)}`;
   }
 
-  /** Turns the owner's claims into installed rows; the checksum is that of the last one. */
+  /** Turns the owner's claims into installed rows, and returns them; the checksum is the last one's. */
   finish(names: readonly string[], owner: string, checksum: string | null): CompiledQuery {
     return this.#sql`update ${this.#table} set state = ${INSTALLED}, lease = null,
       since = ${this.#clock}, checksum = case when name = ${names.at(-1)} then ${checksum} end
-      where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
+      where name in ${names} and owner = ${owner} and state = ${INSTALLING}
+      returning ${raw(this.#columns)}`;
   }
 
   /** Gives the owner's claims back. */
@@ -187,7 +197,7 @@ export class Ledger {
   }
 }
 
-/** Reads what {@linkcode Ledger.probe} answered. */
+/** Reads what {@linkcode Ledger.probe}, or a guard, has returned. */
 export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
   return rows.map((row) => {
     const leaseUntil = numberOf(row.lease);

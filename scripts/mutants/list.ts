@@ -152,6 +152,18 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'a claim that returns nothing is not looked into',
+    file: 'claim.ts',
+    find: ' : await readRows(this.#call, handle);',
+    replace: ' : rows;',
+  },
+  {
+    name: 'a claim of a line is not looked at among the others',
+    file: 'claim.ts',
+    find: "'installing', !isWhole)",
+    replace: "'installing')",
+  },
+  {
     name: 'nothing is released',
     file: 'claim.ts',
     find: 'if (!this.#isSent) return;',
@@ -160,8 +172,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a renewal needs no proof',
     file: 'claim.ts',
-    find: "if (this.holds(await readRows(this.#call, handle), 'installing'))",
-    replace: "if (this.holds(await readRows(this.#call, handle), 'installing') || this.owner)",
+    find: "if (this.holds(rows, 'installing')) this.#renewedAt",
+    replace: 'if (this.owner) this.#renewedAt',
   },
   {
     name: 'a renewal counts from its answer',

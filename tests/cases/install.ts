@@ -77,6 +77,23 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'an install sends a look, a claim and a finish beside its ddl',
+    each: 'live',
+    async run(t) {
+      const { db, statements } = watched(t);
+      await bootstrap(t, db, (db) => createTable(db, 'first'));
+      statements.length = 0;
+      await bootstrap(t, db, (db) => createTable(db, 'second'), { version: '0002' });
+      // Not every driver shows its observer where a transaction begins and ends.
+      const words = statements.map((text) => /^\w+/.exec(text.toLowerCase())?.[0])
+        .filter((word) => word !== 'begin' && word !== 'commit');
+      // On Postgres one more, by which callers who would have to wait leave.
+      const isPolite = t.dialect === 'postgres' && t.strategy === 'transaction';
+      const before = isPolite ? ['select', 'select'] : ['select'];
+      assert.deepEqual(words, [...before, 'insert', 'create', 'update'], statements.join('\n'));
+    },
+  },
+  {
     name: 'without a strategy, transactions are used where there are any',
     async run(t) {
       const result = await bootstrap(t, t.connect());

@@ -63,6 +63,7 @@ interface WithFunctions {
 }
 
 const READ = /^\s*(select|with|pragma|values)\b/i;
+const RETURNING = /\breturning\b/i;
 const SCHEMA = /^\s*(create|alter|drop)\b/i;
 
 /** True if a statement only reads. */
@@ -128,6 +129,10 @@ class Copy {
     }
     const isSchema = SCHEMA.test(sql);
     const before = isSchema ? this.#schemaVersion() : 0;
+    if (RETURNING.test(sql)) {
+      const rows = statement.all(...values) as Row[];
+      return { rows, changes: rows.length, effective: rows.length > 0 };
+    }
     const changes = Number(statement.run(...values).changes);
     // Some runtimes answer with the columns that there were when the statement was prepared.
     if (isSchema) this.#wide.clear();
@@ -140,7 +145,7 @@ class Copy {
   }
 
   #prepare(sql: string): Prepared {
-    const known = sql.startsWith('select *') ? this.#wide : this.#prepared;
+    const known = /^select \*|returning \*/.test(sql) ? this.#wide : this.#prepared;
     let statement = known.get(sql);
     if (!statement) {
       statement = this.#native.prepare(sql);
