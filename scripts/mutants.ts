@@ -17,10 +17,11 @@ import { parseArgs } from 'node:util';
 
 import * as library from '../mod.ts';
 import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
+import { inParallel } from './checks/parallel.ts';
 import { ROOT, run, runScript } from './checks/process.ts';
 import { type Mutant, MUTANTS } from './mutants/list.ts';
 import { evictions, type Job } from './simulate/jobs.ts';
-import { inParallel, Pool } from './simulate/pool.ts';
+import { Pool } from './simulate/pool.ts';
 
 /** The test files that a mutant has to pass when the simulator has let it through. */
 const FILES = ['contention', 'wait', 'batch', 'conformance', 'lifecycle'];

@@ -28,7 +28,8 @@ import { runSeed } from '../tests/simulator/random.ts';
 import { findTeeth } from '../tests/simulator/teeth.ts';
 import { timeline } from '../tests/simulator/timeline.ts';
 import { evictions, type Job, nameOf, replaySchedule, type Result } from './simulate/jobs.ts';
-import { inParallel, LIBRARY, Pool } from './simulate/pool.ts';
+import { inParallel } from './checks/parallel.ts';
+import { LIBRARY, Pool } from './simulate/pool.ts';
 
 /** Random runs in one job. */
 const SLICE = 250;

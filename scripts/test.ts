@@ -14,10 +14,14 @@ import { parseArgs } from 'node:util';
 import { checks } from './checks/checks.ts';
 import { extras } from './checks/extra.ts';
 import { single, type Step } from './checks/outcome.ts';
+import { inParallel } from './checks/parallel.ts';
 import { run, runScript } from './checks/process.ts';
 import { Report } from './checks/report.ts';
 import { isRunUnder, leftOut, suite, testFiles } from './checks/suites.ts';
 import { type Runtime, runtime, type RuntimeName, RUNTIMES } from './runtimes.ts';
+
+/** Most steps wait for servers and leases most of the time, so two of them share the machine. */
+const STEPS_AT_A_TIME = 2;
 
 /** What the command line selects. */
 interface Selection {
@@ -30,7 +34,7 @@ async function main(selection: Selection): Promise<boolean> {
   const report = new Report();
   const steps: Step[] = [];
   await report.run(preparation(selection, steps));
-  for (const step of steps) await report.run(step);
+  await inParallel(steps, (step) => report.run(step), STEPS_AT_A_TIME);
   return await report.summary();
 }
 
@@ -70,7 +74,7 @@ function preparation(selection: Selection, steps: Step[]): Step {
   };
 }
 
-/** The steps of a run, in order. */
+/** The steps of a run, in the order in which they begin. */
 async function selectedSteps({ only, runtimes }: Selection): Promise<Step[]> {
   const isSelected = ({ name, runtime }: Step): boolean =>
     name.includes(only) && runtimes.includes(runtime);

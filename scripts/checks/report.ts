@@ -14,21 +14,28 @@ const terminal = Deno.stdout.isTerminal();
 export class Report {
   #passed = 0;
   #failed = 0;
+  /** The steps that run now. */
+  readonly #running = new Set<Step>();
   readonly #results = new Results();
   /** What was skipped: the runtimes where it was, by step. */
   readonly #skipped = new Map<string, Map<string, string[]>>();
 
   /** Runs a step; an error on its way is a failure of the step, not of the whole run. */
   async run(step: Step): Promise<void> {
-    this.#start(step);
+    this.#running.add(step);
+    this.#show();
     const startedAt = performance.now();
     const outcome = await step.run().catch((error) => single(false, Deno.inspect(error)));
+    this.#running.delete(step);
     this.#end(step, judgeSkips(outcome), performance.now() - startedAt);
+    this.#show();
   }
 
   /** On a terminal, says what runs now. */
-  #start({ name, runtime }: Step): void {
-    if (terminal) write(`      ${name} (${runtime}) ...`);
+  #show(): void {
+    if (!terminal || this.#running.size === 0) return;
+    const names = [...this.#running].map(({ name, runtime }) => `${name} (${runtime})`);
+    write(`\r\x1b[K      ${names.join(', ').slice(0, 70)} ...`);
   }
 
   /** Prints the line of a step that has ended; what failed follows in full. */

@@ -16,7 +16,7 @@ export class Pool {
   readonly #all = new Set<Worker>();
 
   /**
-   * Does one job; at most {@linkcode threads} should be asked for at a time.
+   * Does one job, on a thread that has none; ask for as many at a time as there are processors.
    *
    * @throws The job failed to run to its end, or took longer than `limitMs`.
    */
@@ -59,20 +59,4 @@ export class Pool {
     this.#all.add(worker);
     return worker;
   }
-}
-
-/** How many jobs are done at a time. */
-export const threads: number = Math.max(navigator.hardwareConcurrency, 1);
-
-/** Calls `work` for each item, so many at a time. */
-export async function inParallel<T>(
-  items: readonly T[],
-  work: (item: T) => Promise<void>,
-  atATime = threads,
-): Promise<void> {
-  const left = [...items];
-  const one = async () => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: atATime }, one));
 }
