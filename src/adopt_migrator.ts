@@ -60,9 +60,9 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   if (version === undefined) throw new TypeError(problem('version', RULES.version, undefined));
   if (!isNames(migrations)) {
     const words = 'be a list of names, at least one and none twice';
-    throw new TypeError(problem('migrations', { words }, migrations));
+    throw new TypeError(problem('migrations', { words }, migrations, 'hand over to Migrator'));
   }
-  const details = { marker: options.marker ?? 'migrations', version };
+  const details = { marker: options.marker ?? 'migrations', version, action: 'hand over' };
   const entry = (await schemaStatus(db, status)).find((row) => row.version === version);
   if (entry?.state !== 'installed') {
     throw new NotAdoptableError('the version is not installed. Bootstrap it first', details);

@@ -75,7 +75,12 @@ export class Attempt {
       return rows;
     }
     patience.check();
+    const { details: { version }, log } = this.#call;
+    log(`installing version ${JSON.stringify(version)} as "${this.#claim.owner}"`);
     await this.#runDdl(handle);
+    if (this.#gate?.hasIssued === false) {
+      log('the ddl issued no statement through the instance it was given');
+    }
     return await this.#finish(handle);
   }
 
@@ -174,19 +179,19 @@ export class Attempt {
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;
-    const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled(end.error) } : end;
+    const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled() } : end;
     if (gate) gate.end = cut;
     // The transaction must end, or the DDL would wait for its connection for ever.
     this.#giveUp(cut.error);
     return cut;
   }
 
-  #stalled(cause: unknown): DdlStalledError {
+  #stalled(): DdlStalledError {
     return new DdlStalledError(
       `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
         `the connection that its own transaction holds: use the instance that 'ddl' receives, or ` +
         `strategy 'lease'. What it does on another instance from now on is not undone`,
-      { ...this.#call.details, cause },
+      { ...this.#call.details, cause: this.#call.settings.signal?.reason },
     );
   }
 }

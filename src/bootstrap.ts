@@ -26,6 +26,9 @@ import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
+/** Another caller's install makes no look, and no try, as long as this. */
+const UNANSWERED_MS = 1_000;
+
 /** What a call came to. */
 export interface BootstrapResult {
   /** True only for the one call whose DDL was committed. */
@@ -126,6 +129,7 @@ class Bootstrap {
   #isOutdated = false;
   #secondChances = 1;
   #seen: readonly LedgerRow[] = [];
+  #askedAt = 0;
   #work: Work | undefined;
   #lastContention: unknown;
   #lastDdlError: { readonly error: unknown } | undefined;
@@ -158,6 +162,7 @@ class Bootstrap {
     for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
     if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
     for (let isFirst = true;; isFirst = false) {
+      this.#askedAt = performance.now();
       try {
         if (this.#isOutdated) await patience.race(this.#modernize());
         const isAssumed = isFirst && settings.assumeFresh;
@@ -172,6 +177,7 @@ class Bootstrap {
         if (this.#recover(error, onDdlError) === 'at-once') continue;
       }
       if (settings.onContention === 'return') return this.#result('pending');
+      this.#askedAt = Infinity;
       await patience.pause();
     }
   }
@@ -195,18 +201,24 @@ class Bootstrap {
       const found =
         `the database was led on to version ${JSON.stringify(newer.name)}, which this ` +
         `code does not know. Deploy the code that does`;
-      this.#report(onNewer, new NewerSchemaError(found, this.#call.details));
+      this.#report(onNewer, found, new NewerSchemaError(found, this.#call.details));
     }
     const current = this.#call.checksum;
     if (checksum !== undefined && current !== undefined && checksum !== current) {
-      this.#report(onDrift, new DriftError(checksum, current, this.#call.details));
+      const found = `the ddl was edited since it was installed: its checksum is ` +
+        `${current.slice(0, 12)}…, the ledger has ${checksum.slice(0, 12)}…. Give the new ddl a ` +
+        `new 'version', or take the edit back`;
+      this.#report(onDrift, found, new DriftError(found, checksum, current, this.#call.details));
     }
     return this.#result(isAtFirstLook ? 'already-installed' : 'waited');
   }
 
-  #report(policy: 'ignore' | 'warn' | 'error', problem: Error): void {
+  #report(policy: 'ignore' | 'warn' | 'error', found: string, problem: Error): void {
     if (policy === 'error') throw problem;
-    if (policy === 'warn') this.#call.logError('warning', problem);
+    if (policy !== 'warn') return;
+    const { marker, version } = this.#call.details;
+    const about = `warning: version ${JSON.stringify(version)} in "${marker}" is installed, but`;
+    this.#settings.logger.error?.(`db-migrate: ${about} ${found}`);
   }
 
   async #checksum(): Promise<string> {
@@ -293,7 +305,18 @@ class Bootstrap {
       ? undefined
       : { owner, since: new Date(since), leaseUntil: new Date(leaseUntil) };
     const details = { ...this.#call.details, cause: this.#lastContention };
-    return new WaitTimeoutError(this.#settings.waitTimeoutMs, holder, details);
+    const found = holder
+      ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
+        `runs until ${holder.leaseUntil.toISOString()}`
+      : details.cause !== undefined
+      ? `the database was busy: ${messageOf(details.cause)}`
+      : performance.now() - this.#askedAt > UNANSWERED_MS
+      ? 'the database, or the pool of its connections, did not answer'
+      : 'another caller is installing in a transaction, where nobody can see who';
+    const waitedMs = Math.round(this.#call.patience.elapsedMs);
+    const problem = `not installed after waiting ${waitedMs} ms, where 'waitTimeoutMs' is ` +
+      `${this.#settings.waitTimeoutMs}; ${found}. Call again, or raise it if the schema takes longer`;
+    return new WaitTimeoutError(problem, holder, details);
   }
 
   #result(outcome: BootstrapResult['outcome']): BootstrapResult {

@@ -22,10 +22,16 @@ export type SchemaErrorCode =
 export interface SchemaErrorDetails {
   /** The ledger table; absent where no database is involved, as in planning. */
   readonly marker?: string;
-  /** The version that was to be installed; absent likewise. */
+  /** The version that it is about; absent likewise. */
   readonly version?: string;
   /** What caused it, where something did. */
   readonly cause?: unknown;
+  /**
+   * What could not be done to the version.
+   *
+   * @default {'bootstrap'}
+   */
+  readonly action?: string;
 }
 
 /**
@@ -46,15 +52,16 @@ export class SchemaError extends Error {
   declare readonly code: SchemaErrorCode;
   /** The ledger table, where there is one. */
   readonly marker: string | undefined;
-  /** The version that was to be installed, where there is one. */
+  /** The version that it is about, where there is one. */
   readonly version: string | undefined;
 
   /** Made by the library: `problem` says what was found and what to do. */
-  constructor(problem: string, { marker, version, cause }: SchemaErrorDetails) {
-    const action = marker === undefined
+  constructor(problem: string, details: SchemaErrorDetails) {
+    const { marker, version, cause, action = 'bootstrap' } = details;
+    const task = marker === undefined
       ? 'plan the schema'
-      : `bootstrap version ${JSON.stringify(version)} in "${marker}"`;
-    super(`Cannot ${action}: ${problem}`, cause === undefined ? undefined : { cause });
+      : `${action} version ${JSON.stringify(version)} in "${marker}"`;
+    super(`Cannot ${task}: ${problem}`, cause === undefined ? undefined : { cause });
     this.marker = marker;
     this.version = version;
   }
@@ -82,19 +89,9 @@ export class WaitTimeoutError extends SchemaError {
   /** Who holds the claim, where the ledger shows it (inside a transaction it does not). */
   readonly holder: Holder | undefined;
 
-  /** Made by the library after `waitTimeoutMs` milliseconds. */
-  constructor(waitTimeoutMs: number, holder: Holder | undefined, details: SchemaErrorDetails) {
-    const found = holder
-      ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
-        `runs until ${holder.leaseUntil.toISOString()}`
-      : details.cause === undefined
-      ? 'another caller is installing in a transaction, or the database did not answer'
-      : `the database was busy: ${messageOf(details.cause)}`;
-    super(
-      `not installed after waiting ${waitTimeoutMs} ms; ${found}. Call again, or raise ` +
-        `'waitTimeoutMs' if the schema takes longer than this`,
-      details,
-    );
+  /** Made by the library: `problem` says how long it waited, and for what. */
+  constructor(problem: string, holder: Holder | undefined, details: SchemaErrorDetails) {
+    super(problem, details);
     this.holder = holder;
   }
 }
@@ -214,12 +211,8 @@ export class DriftError extends SchemaError {
   readonly current: string;
 
   /** Made by the library: `installed` is in the ledger, `current` is the code's. */
-  constructor(installed: string, current: string, details: SchemaErrorDetails) {
-    super(
-      `the ddl was edited since it was installed: its checksum is ${current}, the ledger has ` +
-        `${installed}. Give the new ddl a new 'version', or take the edit back`,
-      details,
-    );
+  constructor(problem: string, installed: string, current: string, details: SchemaErrorDetails) {
+    super(problem, details);
     this.installed = installed;
     this.current = current;
   }

@@ -56,8 +56,13 @@ export function duration(least: number): Rule {
 }
 
 /** The one grammar of every message about bad input. */
-export function problem(field: string, rule: Pick<Rule, 'words'>, value: unknown): string {
-  return `Cannot bootstrap the schema as '${field}' must ${rule.words}: ` +
+export function problem(
+  field: string,
+  rule: Pick<Rule, 'words'>,
+  value: unknown,
+  action = 'bootstrap the schema',
+): string {
+  return `Cannot ${action} as '${field}' must ${rule.words}: ` +
     `current value is ${show(value)}`;
 }
 
@@ -72,6 +77,7 @@ export function oneOf(...choices: string[]): Rule {
 
 function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
   const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return shown.length > 80 ? `${shown.slice(0, 79)}… (${shown.length} characters)` : shown;

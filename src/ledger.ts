@@ -160,14 +160,19 @@ export class Ledger {
       where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
   }
 
-  /** Lists the table's columns as rows of `column` and `key`, true for the primary key's. */
+  /**
+   * Lists the table's columns as rows of `column`, `key`, true for the primary key's, and `required`,
+   * true for those that an insert has to fill.
+   */
   columns(): CompiledQuery {
     if (this.#dialect === 'sqlite') {
       const { schema, name } = this.table;
       const path = [name, ...(schema ? [schema] : [])];
-      return this.#sql`select name as "column", pk as "key" from pragma_table_info${path}`;
+      return this.#sql`select name as "column", pk as "key",
+        "notnull" and dflt_value is null as required from pragma_table_info${path}`;
     }
-    return this.#sql`select a.attname as "column", i.indisprimary as "key"
+    return this.#sql`select a.attname as "column", i.indisprimary as "key",
+      a.attnotnull and not a.atthasdef and a.attidentity = '' as required
       from pg_catalog.pg_attribute a left join pg_catalog.pg_index i
       on i.indrelid = a.attrelid and i.indisprimary and a.attnum = any(i.indkey)
       where a.attrelid = to_regclass(${this.#table.raw})

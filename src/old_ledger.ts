@@ -12,27 +12,34 @@ import { ForeignTableError } from './errors.ts';
  * Looks at the table's columns.
  *
  * @returns Their names.
- * @throws {ForeignTableError} The table's primary key is not `name`.
+ * @throws {ForeignTableError} The table's primary key is not `name`, or it has a column that release
+ * 1.0.0, which filled `name` alone, could not have written a row without.
  */
 export async function checkLedger(call: Call): Promise<string[]> {
   const { rows } = await call.handle.executeQuery(call.ledger.columns());
-  const key = rows.filter((row) => Boolean(Number(row.key))).map((row) => String(row.column));
-  if (key.length !== 1 || key[0] !== 'name') {
-    const found = key.length ? `its primary key is "${key.join('", "')}"` : 'it has no primary key';
-    throw new ForeignTableError(
-      `the table belongs to another tool: ${found}, where a ledger has "name". It was left as it ` +
-        `is. Choose another 'marker'`,
-      call.details,
-    );
-  }
-  return rows.map((row) => String(row.column));
+  const columns = (mark: string) =>
+    rows.filter((row) => Boolean(Number(row[mark]))).map((row) => String(row.column));
+  const key = columns('key');
+  const other = columns('required').find((column) => column !== 'name');
+  const found = key.length === 0
+    ? 'it has no primary key, where a ledger has "name"'
+    : key.join() !== 'name'
+    ? `its primary key is "${key.join('", "')}", where a ledger has "name"`
+    : other !== undefined
+    ? `each row of it needs a "${other}", which a ledger does not have`
+    : undefined;
+  if (found === undefined) return rows.map((row) => String(row.column));
+  throw new ForeignTableError(
+    `the table belongs to another tool: ${found}. It was left as it is. Choose another 'marker'`,
+    call.details,
+  );
 }
 
 /**
  * Adds the columns that a ledger of release 1.0.0 lacks. One that a racing caller has added
  * meanwhile is as good.
  *
- * @throws {ForeignTableError} The table's primary key is not `name`.
+ * @throws {ForeignTableError} The table belongs to another tool.
  */
 export async function modernizeLedger(call: Call): Promise<void> {
   for (const query of call.ledger.addColumns(await checkLedger(call))) {

@@ -29,14 +29,15 @@ import {
 /** A table as another tool makes it, with one row. */
 interface ForeignTable {
   readonly tool: string;
-  readonly key: readonly string[];
+  /** The columns that tell. */
+  readonly telling: readonly string[];
   create(db: Db, t: CaseContext, firstName: string): Promise<unknown>;
 }
 
 const FOREIGN: readonly ForeignTable[] = [
   {
     tool: 'TypeORM',
-    key: ['id'],
+    telling: ['id'],
     async create(db, t, name) {
       await db.schema.createTable('migrations')
         .addColumn('id', serial(t), (column) => column.primaryKey())
@@ -47,7 +48,7 @@ const FOREIGN: readonly ForeignTable[] = [
   },
   {
     tool: 'Knex',
-    key: ['id'],
+    telling: ['id'],
     async create(db, t, name) {
       await db.schema.createTable('migrations')
         .addColumn('id', serial(t), (column) => column.primaryKey())
@@ -59,7 +60,7 @@ const FOREIGN: readonly ForeignTable[] = [
   },
   {
     tool: 'Laravel',
-    key: ['id'],
+    telling: ['id'],
     async create(db, t, migration) {
       await db.schema.createTable('migrations')
         .addColumn('id', serial(t), (column) => column.primaryKey())
@@ -69,8 +70,18 @@ const FOREIGN: readonly ForeignTable[] = [
     },
   },
   {
+    tool: 'Kysely’s own Migrator',
+    telling: ['timestamp'],
+    async create(db, _, name) {
+      await db.schema.createTable('migrations')
+        .addColumn('name', 'varchar(255)', (column) => column.notNull().primaryKey())
+        .addColumn('timestamp', 'varchar(255)', (column) => column.notNull()).execute();
+      await db.insertInto('migrations').values({ name, timestamp: '2026-01-01' }).execute();
+    },
+  },
+  {
     tool: 'nobody in particular, without a key,',
-    key: [],
+    telling: [],
     async create(db, _, name) {
       await db.schema.createTable('migrations').addColumn('name', 'text').execute();
       await db.insertInto('migrations').values({ name }).execute();
@@ -78,7 +89,7 @@ const FOREIGN: readonly ForeignTable[] = [
   },
   {
     tool: 'somebody with a key of two columns',
-    key: ['name', 'app'],
+    telling: ['name', 'app'],
     async create(db, _, name) {
       await db.schema.createTable('migrations')
         .addColumn('name', 'text', (column) => column.notNull())
@@ -173,7 +184,7 @@ export const cases: readonly Case[] = [
   },
   ...FOREIGN.map(untouched),
   // One without a key and without further columns cannot be told from a ledger by one read.
-  ...FOREIGN.filter(({ key }) => key.length > 0).map(untouchedWithOurName),
+  ...FOREIGN.filter(({ telling }) => telling.length > 0).map(untouchedWithOurName),
   {
     name: 'any marker works: reserved words, capitals, 63 characters',
     each: true,
@@ -303,7 +314,9 @@ async function assertRefused(t: CaseContext, table: ForeignTable, name: string):
   for (let call = 0; call < 2; call++) {
     const error = await thrownAs(ForeignTableError, bootstrap(t, t.connect(), ddl));
     assert.equal(error.code, 'FOREIGN_TABLE');
-    for (const part of ['migrations', ...table.key]) assert.ok(error.message.includes(part), part);
+    for (const part of ['migrations', ...table.telling]) {
+      assert.ok(error.message.includes(part), part);
+    }
   }
   await sleep(0);
   assert.deepEqual(await present(db), []);

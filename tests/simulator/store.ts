@@ -156,8 +156,8 @@ class Copy {
 }
 
 /** What the catalogue of Postgres has, in that of SQLite. */
-const COLUMNS_OF =
-  `select name as "column", pk as "key" from pragma_table_info(replace($1, '"', ''))`;
+const COLUMNS_OF = `select name as "column", pk as "key", 0 as required
+  from pragma_table_info(replace($1, '"', ''))`;
 
 const translations = new Map<string, string>();
 

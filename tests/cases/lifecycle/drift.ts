@@ -78,14 +78,18 @@ export const cases: readonly LifeCase[] = [
           if (onDrift === 'ignore') assert.equal((await call).outcome, 'already-installed');
           else if (onDrift === 'warn') {
             assert.equal((await call).outcome, 'already-installed');
-            assert.match(log.errors.join(), /checksum/);
+            assert.match(
+              log.errors.join(),
+              /version "0001" in "migrations" is installed, but .*checksum/,
+            );
           } else {
             const error = await thrownAs(DriftError, call);
             assert.equal(error.code, 'DRIFT');
             assert.equal(error.installed, stored!.checksum);
             assert.equal(error.current, (await planSchema(caller.db, seeded(text, 'x'))).checksum);
             assert.deepEqual([error.version, error.marker], ['0001', 'migrations']);
-            for (const part of [error.installed, error.current, '0001', "'version'"]) {
+            const checksums = [error.installed, error.current].map((one) => one.slice(0, 12));
+            for (const part of [...checksums, '0001', "'version'"]) {
               assert.ok(error.message.includes(part), error.message);
             }
           }
