@@ -1,17 +1,15 @@
 /**
  * The benchmarks: this library beside what people use instead, measured in one run. Writes a text,
- * the data and charts to `scripts/bench/results/`.
+ * the data and charts: all of it to `scripts/bench/results/`, a part to a temporary folder.
  *
  *     deno task bench                         all of it, some minutes
  *     deno task bench --quick                 with few samples
  *     deno task bench --only wire,cpu         of: cpu, import, wire, delay, growth
- *     deno task bench --out FOLDER            writes elsewhere
+ *     deno task bench --out FOLDER            writes there
  *     deno task bench --smoke                 only what is counted, as a test
  *
  * @module
  */
-
-import { parseArgs } from 'node:util';
 
 import { Engines } from './bench/engines/list.ts';
 import { machine } from './bench/machine.ts';
@@ -22,6 +20,7 @@ import { type Results, type SectionName, SECTIONS } from './bench/results.ts';
 import { FULL, QUICK, type Run } from './bench/run.ts';
 import { smoke } from './bench/smoke.ts';
 import { verdict } from './bench/verdict.ts';
+import { readArguments, refuse } from './checks/arguments.ts';
 import { endAllOnSignals, ROOT } from './checks/process.ts';
 import { mark, printLines, strong, WIDTH } from './demo/terminal.ts';
 
@@ -32,7 +31,7 @@ interface Selection {
   readonly folder: string;
 }
 
-const selection = readArguments();
+const selection = selected();
 endAllOnSignals();
 const engines = new Engines();
 const code = selection.isSmoke ? await test() : await bench();
@@ -93,31 +92,24 @@ function wrapped(text: string, indent = 0): string[] {
 }
 
 /** Reads the command line, and ends the script where it makes no sense. */
-function readArguments(): Selection {
-  try {
-    const { values } = parseArgs({
-      args: Deno.args,
-      options: {
-        only: { type: 'string' },
-        out: { type: 'string' },
-        quick: { type: 'boolean' },
-        smoke: { type: 'boolean' },
-      },
-    });
-    const all = Object.keys(SECTIONS) as SectionName[];
-    const asked = values.only?.split(',') ?? all;
-    const unknown = asked.find((name) => !all.includes(name as SectionName));
-    if (unknown !== undefined) {
-      throw new Error(`Unknown section "${unknown}": it is one of ${all.join(', ')}`);
-    }
-    return {
-      sections: all.filter((name) => asked.includes(name)),
-      isQuick: values.quick ?? false,
-      isSmoke: values.smoke ?? false,
-      folder: values.out ?? `${ROOT}/scripts/bench/results`,
-    };
-  } catch (error) {
-    console.error((error as Error).message);
-    Deno.exit(2);
+function selected(): Selection {
+  const { only, out, quick = false, smoke: isSmoke = false } = readArguments({
+    only: { type: 'string' },
+    out: { type: 'string' },
+    quick: { type: 'boolean' },
+    smoke: { type: 'boolean' },
+  });
+  const all = Object.keys(SECTIONS) as SectionName[];
+  const asked = only?.split(',') ?? all;
+  const unknown = asked.find((name) => !all.includes(name as SectionName));
+  if (unknown !== undefined) {
+    refuse(`Unknown section "${unknown}": it is one of ${all.join(', ')}`);
   }
+  // What the README shows is all of it, in one run.
+  const isPart = quick || only !== undefined;
+  const folder = out ??
+    (isPart && !isSmoke
+      ? Deno.makeTempDirSync({ prefix: 'bench-' })
+      : `${ROOT}/scripts/bench/results`);
+  return { sections: all.filter((name) => asked.includes(name)), isQuick: quick, isSmoke, folder };
 }

@@ -13,10 +13,9 @@
  * @module
  */
 
-import { parseArgs } from 'node:util';
-
 import * as library from '../mod.ts';
 import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
+import { readArguments } from './checks/arguments.ts';
 import { inParallel } from './checks/parallel.ts';
 import { ROOT, run, runScript } from './checks/process.ts';
 import { type Mutant, MUTANTS } from './mutants/list.ts';
@@ -32,13 +31,10 @@ const SUITE_LIMIT_MS = 600_000;
 
 const terminal = Deno.stdout.isTerminal();
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    all: { type: 'boolean', default: false },
-    check: { type: 'boolean', default: false },
-    only: { type: 'string' },
-  },
+const values = readArguments({
+  all: { type: 'boolean', default: false },
+  check: { type: 'boolean', default: false },
+  only: { type: 'string' },
 });
 
 /** The simulator's jobs for a mutant: those that find most in the shortest time, and the rest. */

@@ -20,14 +20,13 @@
  * @module
  */
 
-import { parseArgs } from 'node:util';
-
 import * as library from '../mod.ts';
 import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
 import { runSeed } from '../tests/simulator/random.ts';
 import { findTeeth } from '../tests/simulator/teeth.ts';
 import { timeline } from '../tests/simulator/timeline.ts';
 import { evictions, type Job, nameOf, replaySchedule, type Result } from './simulate/jobs.ts';
+import { readArguments, wholeNumber } from './checks/arguments.ts';
 import { inParallel } from './checks/parallel.ts';
 import { LIBRARY, Pool } from './simulate/pool.ts';
 
@@ -36,19 +35,19 @@ const SLICE = 250;
 
 const terminal = Deno.stdout.isTerminal();
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    deep: { type: 'boolean', default: false },
-    from: { type: 'string', default: '1' },
-    only: { type: 'string' },
-    random: { type: 'boolean', default: false },
-    reference: { type: 'boolean', default: false },
-    schedule: { type: 'string' },
-    seed: { type: 'string' },
-    seeds: { type: 'string', default: '2000' },
-  },
+const values = readArguments({
+  deep: { type: 'boolean', default: false },
+  from: { type: 'string', default: '1' },
+  only: { type: 'string' },
+  random: { type: 'boolean', default: false },
+  reference: { type: 'boolean', default: false },
+  schedule: { type: 'string' },
+  seed: { type: 'string' },
+  seeds: { type: 'string', default: '2000' },
 });
+const seed = wholeNumber('seed', values.seed);
+const seeds = wholeNumber('seeds', values.seeds);
+const from = wholeNumber('from', values.from);
 
 /** The jobs, those that take long first, so that no thread has nothing to do at the end. */
 function plan(): Job[] {
@@ -62,8 +61,7 @@ function plan(): Job[] {
     ];
   });
   const slices: Job[] = [];
-  const from = Number(values.from);
-  const count = values.only === undefined ? Number(values.seeds) : 0;
+  const count = values.only === undefined ? seeds : 0;
   for (let done = 0; done < count; done += SLICE) {
     slices.push({ kind: 'random', from: from + done, count: Math.min(SLICE, count - done) });
   }
@@ -75,8 +73,8 @@ function faultsOf(job: Job): number {
 }
 
 async function main(): Promise<boolean> {
-  if (values.seed !== undefined) {
-    const { scenario, outcome } = await runSeed(library, Number(values.seed), { isTraced: true });
+  if (seed !== undefined) {
+    const { scenario, outcome } = await runSeed(library, seed, { isTraced: true });
     console.log(timeline(scenario, outcome));
     return !outcome.violation;
   }
@@ -129,7 +127,7 @@ async function simulate(teeth: Awaited<ReturnType<typeof findTeeth>>): Promise<b
     '',
     `${figure(total.schedules)} schedules of two callers, each to its end`,
     `${figure(total.cut)} more that came to a state seen before`,
-    `${figure(total.random)} random runs of three to five callers, seeds from ${values.from}`,
+    `${figure(total.random)} random runs of three to five callers, seeds from ${from}`,
     `${figure(total.faults)} faults, ${figure(total.steps)} steps, every invariant after each`,
     `in ${seconds.toFixed(0)} s`,
     '',

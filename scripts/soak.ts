@@ -12,8 +12,7 @@
  * @module
  */
 
-import { parseArgs } from 'node:util';
-
+import { readArguments, wholeNumber } from './checks/arguments.ts';
 import { program } from './checks/extra.ts';
 import type { Step } from './checks/outcome.ts';
 import { runScript } from './checks/process.ts';
@@ -30,10 +29,8 @@ const SEEDS = 20_000;
 /** How long one step may take. */
 const LIMIT_MS = 3 * 3_600_000;
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { minutes: { type: 'string', default: '60' } },
-});
+const values = readArguments({ minutes: { type: 'string', default: '60' } });
+const minutes = wholeNumber('minutes', values.minutes);
 
 /** One round. What comes to the same every time is only part of the first one. */
 async function steps(round: number): Promise<Step[]> {
@@ -66,8 +63,6 @@ function simulation(name: string, ...args: readonly string[]): Step {
 }
 
 async function main(): Promise<boolean> {
-  const minutes = Number(values.minutes);
-  if (!(minutes > 0)) throw new Error(`--minutes must be above 0: it is "${values.minutes}"`);
   const endsAt = performance.now() + minutes * 60_000;
   const report = new Report();
   for (let round = 1; performance.now() < endsAt; round++) {

@@ -3,14 +3,13 @@
  * tests, too. The last line is `N passed, N failed`, and the exit code is 1 if anything failed.
  *
  *     deno task test                                all of it
- *     deno task test --only claim                   the steps with "claim" in their names
+ *     deno task test --only config                  the steps with "config" in their names
  *     deno task test --runtime deno,node24          what tests these runtimes
  *
  * @module
  */
 
-import { parseArgs } from 'node:util';
-
+import { readArguments, refuse } from './checks/arguments.ts';
 import { checks } from './checks/checks.ts';
 import { extras } from './checks/extra.ts';
 import { single, type Step } from './checks/outcome.ts';
@@ -39,22 +38,14 @@ async function main(selection: Selection): Promise<boolean> {
 }
 
 /** Reads the command line, and ends the script where it makes no sense. */
-function readArguments(): Selection {
-  try {
-    const { values } = parseArgs({
-      args: Deno.args,
-      options: { only: { type: 'string' }, runtime: { type: 'string' } },
-    });
-    const names = values.runtime?.split(',') ?? RUNTIMES;
-    const unknown = names.find((name) => !RUNTIMES.includes(name as RuntimeName));
-    if (unknown !== undefined) {
-      throw new Error(`Unknown runtime "${unknown}": it is one of ${RUNTIMES.join(', ')}`);
-    }
-    return { only: values.only ?? '', runtimes: names as RuntimeName[] };
-  } catch (error) {
-    console.error((error as Error).message);
-    Deno.exit(2);
+function selected(): Selection {
+  const values = readArguments({ only: { type: 'string' }, runtime: { type: 'string' } });
+  const names = values.runtime?.split(',') ?? RUNTIMES;
+  const unknown = names.find((name) => !RUNTIMES.includes(name as RuntimeName));
+  if (unknown !== undefined) {
+    refuse(`Unknown runtime "${unknown}": it is one of ${RUNTIMES.join(', ')}`);
   }
+  return { only: values.only ?? '', runtimes: names as RuntimeName[] };
 }
 
 /** What must be there before the first test. It counts only if it fails: then it ends the run. */
@@ -67,7 +58,12 @@ function preparation(selection: Selection, steps: Step[]): Step {
       const { code, output } = await run([Deno.execPath(), 'install']);
       if (code !== 0) return single(false, output);
       steps.push(...await selectedSteps(selection));
-      if (steps.length === 0) return single(false, 'The options select no step.');
+      if (steps.length === 0) {
+        const all = await selectedSteps({ ...selection, only: '' });
+        const names = [...new Set(all.map(({ name }) => name))];
+        const found = `No step has "${selection.only}" in its name. The steps are:`;
+        return single(false, [found, ...names].join('\n'));
+      }
       const notes = leftOut(await testFiles());
       return { passed: 0, failed: 0, details: '', skipped: [], notes };
     },
@@ -105,4 +101,4 @@ async function suites(files: readonly string[], names: readonly RuntimeName[]): 
   ];
 }
 
-await runScript(() => main(readArguments()));
+await runScript(() => main(selected()));
