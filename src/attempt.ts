@@ -7,13 +7,13 @@
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
 import { isAbortedTransaction, isMissingTable } from './contention.ts';
-import { DdlStalledError, LeaseLostError, TransactionAbortedError } from './errors.ts';
-import { DdlGate } from './gate.ts';
-import { checkedInstance, type Database, gatedTransaction } from './kysely.ts';
+import { DdlStalledError, LeaseLostError } from './errors.ts';
+import { abortedError, DdlGate } from './gate.ts';
+import { checkedInstance, type Database, gatedTransaction, type Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
-import { beginPolitely, createSchema, isSchemaMissing } from './postgres.ts';
+import { beginPolitely, CLAIM_COLUMNS, createSchema, isSchemaMissing } from './postgres.ts';
 import { inTransaction } from './transaction.ts';
 import { type Work, workFor } from './work.ts';
 
@@ -58,20 +58,19 @@ export class Attempt {
     const { ledger, patience, dialect, settings } = this.#call;
     this.begun = true;
     patience.check();
-    const session = dialect === 'postgres' && this.#gate
-      ? await beginPolitely(this.#call, handle)
-      : undefined;
-    if (session?.isLocked === false) return [];
+    const own = handle.withoutPlugins();
+    const isPolite = dialect === 'postgres' && this.#gate !== undefined;
+    if (isPolite && !(await beginPolitely(this.#call, own))) return [];
     if (isLedgerMissing) {
-      if (settings.schema !== undefined && await isSchemaMissing(handle, settings.schema)) {
-        await handle.executeQuery(createSchema(settings.schema));
+      if (settings.schema !== undefined && await isSchemaMissing(own, settings.schema)) {
+        await own.executeQuery(createSchema(settings.schema));
       }
-      await handle.executeQuery(ledger.create());
+      await own.executeQuery(ledger.create());
     }
-    const rows = await this.#claim.take(handle, session?.restore);
+    const rows = await this.#claim.take(own, isPolite ? CLAIM_COLUMNS : '');
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
-      if (this.#claim.mayHold(rows)) await this.#claim.release(handle);
+      if (this.#claim.mayHold(rows)) await this.#claim.release(own);
       return rows;
     }
     patience.check();
@@ -81,7 +80,7 @@ export class Attempt {
     if (this.#gate?.hasIssued === false) {
       log('the ddl issued no statement through the instance it was given');
     }
-    return await this.#finish(handle);
+    return await this.#finish(own);
   }
 
   /** Whether the steps that were chosen are still the right ones, now that nothing can change. */
@@ -95,14 +94,16 @@ export class Attempt {
     const gate = this.#gate;
     const instance = gate
       ? gatedTransaction(handle, gate)
-      : checkedInstance(handle, () => this.#claim.checkTime(handle));
+      : checkedInstance(handle, () => this.#claim.checkTime(handle.withoutPlugins()));
     if (gate) gate.isOpen = true;
     this.#phase = 'ddl';
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
     const renewal = setInterval(() => {
-      if (gate?.isIdle ?? true) this.#claim.renew(handle, (error) => gate?.doom(error));
+      if (gate?.isIdle ?? true) {
+        this.#claim.renew(handle.withoutPlugins(), (error) => gate?.doom(error));
+      }
     }, this.#call.settings.leaseMs / 3);
     try {
       await Promise.race([this.#ddl(instance), this.#givenUp]);
@@ -126,25 +127,26 @@ export class Attempt {
     }
   }
 
-  async #finish(handle: Database): Promise<LedgerRow[]> {
+  async #finish(handle: Handle): Promise<LedgerRow[]> {
     const checksum = await this.#checksum();
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     let cause: unknown;
     try {
+      this.#checkLate();
       const rows = await this.#claim.finish(handle, checksum);
+      this.#checkLate();
       if (rows) return rows;
     } catch (error) {
       if (!isAbortedTransaction(error)) throw error;
       cause = this.#gate.lastFailure?.error ?? error;
     }
-    const found = cause === undefined
-      ? 'a statement of it rolled the transaction back'
-      : 'a statement of it failed and the error was caught';
-    throw new TransactionAbortedError(
-      `the ddl returned, but its transaction cannot be committed: ${found}. Nothing was ` +
-        `installed. Let the error of a failed statement through, or avoid the failing statement`,
-      { ...this.#call.details, cause },
-    );
+    throw abortedError(this.#call.details, cause);
+  }
+
+  /** Throws if a statement that the DDL did not await came too late: the schema is not whole. */
+  #checkLate(): void {
+    this.ddlError = this.#gate?.late;
+    if (this.ddlError) throw this.ddlError.error;
   }
 
   /** The checksum of a canonical DDL: recorded, or of the statements that were just seen. */
@@ -167,7 +169,7 @@ export class Attempt {
       if (this.#claim.holds(rows, 'installed')) return rows;
     }
     // In a real transaction there is nothing left to release; but not every dialect has one.
-    await this.#claim.release(this.#call.db);
+    await this.#claim.release(this.#call.db.withoutPlugins());
     throw error;
   }
 

@@ -5,13 +5,13 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { contentionOf, isMissingColumn, isUniqueViolation } from './contention.ts';
+import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
 import { batchEpilogue, batchPrologue, createSchema, isSchemaMissing } from './postgres.ts';
 import { type BatchStatement, record, type RecordedStatement } from './recorder.ts';
-import type { Work } from './work.ts';
+import { deadOwners, type Work } from './work.ts';
 
 /** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
 export class BatchAttempt {
@@ -39,7 +39,7 @@ export class BatchAttempt {
     const checksum = await this.#checksum(ddl);
     const before = await patience.race(this.#before(isLedgerMissing, seen, checksum));
     const after = this.#call.dialect === 'postgres'
-      ? batchEpilogue(this.#call.settings.schema)
+      ? [batchEpilogue(this.#call.settings.schema)]
       : [];
     return await patience.race(
       this.#send([...before, ...after, ...ddl]),
@@ -52,9 +52,8 @@ export class BatchAttempt {
   }
 
   async #record(): Promise<RecordedStatement[]> {
-    const { db, dialect, details } = this.#call;
     try {
-      const statements = await record(db, this.#work.ddl, { dialect, details });
+      const statements = await record(this.#call.db, this.#work.ddl, this.#call);
       for (const statement of statements) this.#checkLimits(statement);
       return statements;
     } catch (error) {
@@ -89,14 +88,15 @@ export class BatchAttempt {
     const { ledger, handle, dialect, settings } = this.#call;
     const { schema, assumeFresh } = settings;
     const { entries } = this.#work;
-    const unit: BatchStatement[] = dialect === 'postgres' ? batchPrologue(settings.leaseMs) : [];
+    const unit: BatchStatement[] = dialect === 'postgres' ? [batchPrologue(settings.leaseMs)] : [];
     if (isLedgerMissing && schema !== undefined) {
       if (assumeFresh || await isSchemaMissing(handle, schema)) {
         unit.push(createSchema(schema));
       }
     }
     if (isLedgerMissing) unit.push(ledger.create());
-    if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries));
+    const dead = deadOwners(entries, seen);
+    if (dead.length > 0) unit.push(ledger.discard(dead));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
     unit.push(ledger.install(entries, this.owner, checksum));
     return unit;
@@ -117,8 +117,11 @@ export class BatchAttempt {
       }));
     } catch (error) {
       // Lost to another caller, or committed all the same with the answer lost on its way.
+      let [isMissing, isUnreachable] = [false, false];
       const rows = await readRows(this.#call).catch((second) => {
-        if (!isMissingColumn(second)) {
+        isMissing = isMissingTable(second);
+        isUnreachable = !isMissing && !isMissingColumn(second);
+        if (isUnreachable) {
           this.#call.logError('the ledger could not be read after a failed batch', second);
         }
         return [];
@@ -126,9 +129,10 @@ export class BatchAttempt {
       const isChanged = rows.some((row) => this.#isNamed(row) && !row.expired);
       if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;
       const contention = contentionOf(error);
-      // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good.
-      const isOurs = (contention !== undefined && contention !== 'exists') ||
-        (isMissingColumn(error) && !this.#call.isModern);
+      // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good. A
+      // column may be missing in the ledger of an older release; this one's has them all.
+      const isOurs = (contention !== undefined && contention !== 'exists') || isUnreachable ||
+        (isMissingColumn(error) && !isMissing && !this.#call.isModern);
       if (!isOurs) this.ddlError = { error };
       throw error;
     }

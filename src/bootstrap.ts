@@ -16,7 +16,13 @@ import {
   isTransactionUnsupported,
 } from './contention.ts';
 import { databaseOf, placedOf } from './database.ts';
-import { DriftError, messageOf, NewerSchemaError, WaitTimeoutError } from './errors.ts';
+import {
+  DriftError,
+  messageOf,
+  NewerSchemaError,
+  SchemaError,
+  WaitTimeoutError,
+} from './errors.ts';
 import type { Database, KyselyLike } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
@@ -222,8 +228,7 @@ class Bootstrap {
   }
 
   async #checksum(): Promise<string> {
-    const { db, dialect, details } = this.#call;
-    return await checksumOf(await record(db, this.#settings.ddl, { dialect, details }));
+    return await checksumOf(await record(this.#call.db, this.#settings.ddl, this.#call));
   }
 
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
@@ -236,7 +241,7 @@ class Bootstrap {
     try {
       const rows = await readRows(this.#call);
       this.#isLedgerMissing = false;
-      if (rows.some((row) => row.isUnfamiliar)) await checkLedger(this.#call);
+      if (rows.some((row) => row.isUnfamiliar)) await checkLedger(this.#call, this.#call.details);
       return rows;
     } catch (error) {
       if (!isMissingTable(error)) throw error;
@@ -269,11 +274,12 @@ class Bootstrap {
   /** When to look again, if that may find better; throws what the caller is to see otherwise. */
   #recover(error: unknown, onDdlError: (error: unknown) => void): 'at-once' | 'after-a-pause' {
     const isFromDdl = this.#lastDdlError !== undefined && this.#lastDdlError.error === error;
-    if (!isFromDdl && isMissingColumn(error) && !this.#call.isModern) {
+    const isOurs = !isFromDdl && !(error instanceof SchemaError);
+    if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
       this.#isOutdated = true;
       return 'at-once';
     }
-    if (!isFromDdl && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
+    if (isOurs && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
       this.#call.useAdvisoryLock = false;
       this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
       return 'at-once';
@@ -290,7 +296,9 @@ class Bootstrap {
       throw isWorthIt && end && !isFromDdl ? end.error : error;
     }
     this.#call.log(`trying again, as another caller was in the way: ${messageOf(error)}`);
-    return 'after-a-pause';
+    // Another caller need not be at work: whoever does not wait is told what the second try gets.
+    const isSecond = isFromDdl && contention !== 'race';
+    return isSecond && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';
   }
 
   async #modernize(): Promise<void> {

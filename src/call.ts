@@ -7,7 +7,7 @@
 import type { Placed } from './database.ts';
 import type { SchemaErrorDetails } from './errors.ts';
 import type { Handle } from './kysely.ts';
-import { type LedgerRow, rowsOf } from './ledger.ts';
+import { type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
 import type { Settings } from './settings.ts';
 import type { Patience } from './wait.ts';
 
@@ -33,8 +33,12 @@ export interface Call extends Placed {
 }
 
 /** Reads the row of the version, or the whole ledger. */
-export async function readRows(call: Call, handle: Handle = call.handle): Promise<LedgerRow[]> {
-  const query = call.ledger.probe(call.isWhole ? undefined : call.settings.version);
+export async function readRows(
+  call: Call,
+  handle: Handle = call.handle,
+  ledger: Ledger = call.ledger,
+): Promise<LedgerRow[]> {
+  const query = ledger.probe(call.isWhole ? undefined : call.settings.version);
   return rowsOf((await handle.executeQuery(query)).rows);
 }
 

@@ -8,9 +8,10 @@ import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
-import { type Entry, type LedgerRow, rowsOf } from './ledger.ts';
+import { type Entry, type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { Backoff, sleep } from './wait.ts';
+import { deadOwners } from './work.ts';
 
 /** One claim. Its owner is new, so nothing that a former try left behind can be mistaken for it. */
 export class Claim {
@@ -19,6 +20,7 @@ export class Claim {
   readonly #call: Call;
   readonly #entries: readonly Entry[];
   readonly #names: readonly string[];
+  #ledger: Ledger;
   #isSent = false;
   #isLost = false;
   #renewedAt = 0;
@@ -28,6 +30,7 @@ export class Claim {
     this.#call = call;
     this.#entries = entries;
     this.#names = entries.map(({ name }) => name);
+    this.#ledger = call.ledger;
     call.owners.add(this.owner);
   }
 
@@ -36,16 +39,17 @@ export class Claim {
    * Such a claim is deleted first, with any on another branch, so that nothing of it is inherited.
    */
   async take(handle: Handle, furtherColumns?: string): Promise<LedgerRow[]> {
-    const { ledger, settings: { leaseMs }, isWhole } = this.#call;
+    const { settings: { leaseMs }, isWhole } = this.#call;
     const claim = () => {
       this.#renewedAt = performance.now();
-      const guard = ledger.claim(this.#entries, this.owner, leaseMs, furtherColumns);
+      const guard = this.#ledger.claim(this.#entries, this.owner, leaseMs, furtherColumns);
       return this.#prove(handle, guard, 'installing', !isWhole);
     };
     this.#isSent = true;
     const rows = await claim();
-    if (!rows.some((row) => row.expired)) return rows;
-    await handle.executeQuery(ledger.discard(this.#entries));
+    const dead = deadOwners(this.#entries, rows);
+    if (dead.length === 0) return rows;
+    await handle.executeQuery(this.#ledger.discard(dead));
     return await claim();
   }
 
@@ -59,8 +63,16 @@ export class Claim {
     state: 'installing' | 'installed',
     isEnough = true,
   ): Promise<LedgerRow[]> {
-    const rows = rowsOf((await handle.executeQuery(guard)).rows);
-    return isEnough && this.holds(rows, state) ? rows : await readRows(this.#call, handle);
+    const answer = await handle.executeQuery(guard);
+    const place = answer.rows[0]?.place;
+    if (typeof place === 'string') this.#ledger = this.#ledger.within(place);
+    const rows = rowsOf(answer.rows);
+    return isEnough && this.holds(rows, state) ? rows : await this.read(handle);
+  }
+
+  /** Reads what came of it. */
+  read(handle: Handle): Promise<LedgerRow[]> {
+    return readRows(this.#call, handle, this.#ledger);
   }
 
   /** True if a row is this owner's, or may be and was not seen, as on a replica that lags. */
@@ -85,10 +97,10 @@ export class Claim {
   }
 
   async #renewNow(handle: Handle, onError: (error: unknown) => void): Promise<void> {
-    const { ledger, settings: { leaseMs }, logError } = this.#call;
+    const { settings: { leaseMs }, logError } = this.#call;
     const sentAt = performance.now();
     try {
-      const guard = ledger.renew(this.#names, this.owner, leaseMs);
+      const guard = this.#ledger.renew(this.owner, leaseMs);
       const rows = await this.#prove(handle, guard, 'installing');
       if (this.holds(rows, 'installing')) this.#renewedAt = sentAt;
       else this.#isLost = true;
@@ -134,7 +146,7 @@ export class Claim {
    * @throws {LeaseLostError} They are another owner's now.
    */
   async finish(handle: Handle, checksum: string | null): Promise<LedgerRow[] | undefined> {
-    const guard = this.#call.ledger.finish(this.#names, this.owner, checksum);
+    const guard = this.#ledger.finish(this.owner, this.#names.at(-1)!, checksum);
     const rows = await this.#prove(handle, guard, 'installed');
     if (this.holds(rows, 'installed')) return rows;
     const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
@@ -165,11 +177,10 @@ export class Claim {
   /** Gives the claim back, if it was sent; a failure is logged, as the lease runs out anyway. */
   async release(handle: Handle): Promise<void> {
     if (!this.#isSent) return;
-    const { ledger, logError } = this.#call;
-    const send = () => handle.executeQuery(ledger.release(this.#names, this.owner));
+    const send = () => handle.executeQuery(this.#ledger.release(this.owner));
     await patiently(send).catch((error) => {
       if (!isMissingTable(error) && !isMissingColumn(error)) {
-        logError('a claim was not released', error);
+        this.#call.logError('a claim was not released', error);
       }
     });
   }

@@ -65,6 +65,8 @@ export function contentionOf(error: unknown): Contention | undefined {
   if (codes.has('55P03') || hasAny(codes, ['SQLITE:5', 'SQLITE:6'])) return 'busy';
   if ([...codes].some((code) => /^SQLITE_(BUSY|LOCKED)/.test(code))) return 'busy';
   if (/database( table| schema)? is (locked|busy)|SQLITE_(BUSY|LOCKED)/.test(text)) return 'busy';
+  // What Kysely before 0.28.7 makes of a `begin` that libSQL refuses as busy: it rolls back.
+  if (/No transaction to rollback/.test(text)) return 'busy';
   // What D1's documentation says to try again, where that is harmless; here it always is.
   // https://developers.cloudflare.com/d1/observability/debug-d1/
   if (
@@ -95,7 +97,8 @@ export function isUniqueViolation(error: unknown, table: string): boolean {
   if (text.includes(`UNIQUE constraint failed: ${table}.`)) return true;
   // Postgres cuts a name of its own making to 63 bytes.
   const names = [`${table.slice(0, 58)}_pkey`, `${table.slice(0, 50)}_previous_key`];
-  return codes.has('23505') && names.some((name) => `${constraint} ${text}`.includes(name));
+  return codes.has('23505') &&
+    names.some((name) => constraint === name || text.includes(`"${name}"`));
 }
 
 /** True if Postgres says that a statement failed earlier in this transaction. */

@@ -97,6 +97,7 @@ export function createBootstrap<K extends KyselyLike>(
   const settings = parseConfig(rest);
   let objects = new WeakMap<object, Memory>();
   const others = new Map<unknown, Memory>();
+  let forgotten = 0;
 
   function memoryFor(key: unknown): Pick<Map<unknown, Memory>, 'get' | 'set' | 'delete'> {
     const isObject = (typeof key === 'object' && key !== null) || typeof key === 'function';
@@ -117,15 +118,22 @@ export function createBootstrap<K extends KyselyLike>(
   async function install(db: K, key: unknown, options: EnsureOptions): Promise<BootstrapResult> {
     const { key: _, ...fields } = options;
     const given = checkFields('options', fields, { signal: RULES.signal, batch: RULES.batch });
-    const memory = memoryFor(key);
+    const atFirst = forgotten;
+    const remember = (memory: Memory) => {
+      // What was forgotten meanwhile stays so, and success is not undone by a caller who was late.
+      if (atFirst === forgotten && !memoryFor(key).get(key)?.installed) {
+        memoryFor(key).set(key, memory);
+      }
+    };
     const result = await bootstrap(db, { ...settings, ...given }, (error) => {
-      memory.set(key, { failure: { error, until: performance.now() + cooldownMs } });
+      remember({ failure: { error, until: performance.now() + cooldownMs } });
     });
-    if (result.outcome !== 'pending') memory.set(key, { installed: remembered(result) });
+    if (result.outcome !== 'pending') remember({ installed: settled(result) });
     return result;
   }
 
   function forget(key?: unknown): void {
+    forgotten++;
     if (key !== undefined) {
       memoryFor(key).delete(key);
       return;
@@ -137,7 +145,7 @@ export function createBootstrap<K extends KyselyLike>(
   return Object.assign(ensure, { forget });
 }
 
-function remembered(result: BootstrapResult): BootstrapResult {
+function settled(result: BootstrapResult): BootstrapResult {
   return Object.freeze({
     ...result,
     installed: false,

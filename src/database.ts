@@ -5,7 +5,14 @@
  */
 
 import { problem } from './fields.ts';
-import { builderOf, compile, type CompiledQuery, type Database, type Handle } from './kysely.ts';
+import {
+  builderOf,
+  compile,
+  type CompiledQuery,
+  type Database,
+  type Handle,
+  tableOf,
+} from './kysely.ts';
 import { Ledger } from './ledger.ts';
 import type { Settings } from './settings.ts';
 import type { Dialect } from './sql_text.ts';
@@ -61,8 +68,11 @@ export function placedOf(
         rows: (await batch.execute([query]))[0] ?? [],
       }),
     }
-    : placed;
-  return { db: placed, handle, dialect, ledger: new Ledger(placed, marker, dialect), marker };
+    : placed.withoutPlugins();
+  // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
+  // answers is not for them: one that parses JSON would make another thing of some versions.
+  const table = tableOf(compile(builderOf(placed).selectFrom!(marker).selectAll!()));
+  return { db: placed, handle, dialect, ledger: new Ledger(table, dialect), marker };
 }
 
 /**

@@ -60,6 +60,8 @@ export class SchemaError extends Error {
     const { marker, version, cause, action = 'bootstrap' } = details;
     const task = marker === undefined
       ? 'plan the schema'
+      : version === undefined
+      ? `read "${marker}"`
       : `${action} version ${JSON.stringify(version)} in "${marker}"`;
     super(`Cannot ${task}: ${problem}`, cause === undefined ? undefined : { cause });
     this.marker = marker;

@@ -6,8 +6,12 @@
 
 import type { Call } from './call.ts';
 import type { Claim } from './claim.ts';
-import { contentionOf } from './contention.ts';
-import { StatementRefusedError } from './errors.ts';
+import { contentionOf, isMissingTable } from './contention.ts';
+import {
+  type SchemaErrorDetails,
+  StatementRefusedError,
+  TransactionAbortedError,
+} from './errors.ts';
 import type { Gate, Handle } from './kysely.ts';
 import { isRead, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
 
@@ -25,13 +29,19 @@ export class DdlGate implements Gate {
   lastFailure: { readonly error: unknown } | undefined;
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
   end: { readonly error: unknown } | undefined;
+  /** The refusal of a statement that came after the DDL had returned: an `await` is missing. */
+  late: { readonly error: unknown } | undefined;
+  /** SQLite runs one at a time anyway; so none is on its way when another one has ended it all. */
+  readonly isSerial: boolean;
   readonly #call: Call;
   readonly #claim: Claim;
   #inFlight = 0;
+  #isDoubtful = false;
 
   constructor(call: Call, claim: Claim) {
     this.#call = call;
     this.#claim = claim;
+    this.isSerial = call.dialect === 'sqlite';
   }
 
   /** True if no statement is under way and further ones may come. */
@@ -45,9 +55,11 @@ export class DdlGate implements Gate {
     const statements = statementsOf(sql, dialect);
     this.hasIssued = true;
     this.#check(sql);
-    const reason = refusalInUnit(statements);
+    const reason = refusalInUnit(statements) ??
+      (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
     await this.#claim.check(connection, (error) => this.doom(error));
+    if (this.#isDoubtful) await this.#verify(connection);
     // Again, as a renewal may have taken its time, or have found the transaction gone.
     this.#check(sql);
     this.hasSent = true;
@@ -60,7 +72,23 @@ export class DdlGate implements Gate {
     this.#inFlight--;
     if (!failure) return;
     this.lastFailure = failure;
+    // On Postgres the transaction is of no use any more, and every further statement says so.
+    this.#isDoubtful = this.#call.dialect === 'sqlite';
     this.doom(failure.error);
+  }
+
+  /**
+   * Looks whether the transaction is still there: SQLite ends it at some errors, as of a full disk or
+   * "or rollback", and what comes next would be committed by itself.
+   */
+  async #verify(connection: Handle): Promise<void> {
+    const rows = await this.#claim.read(connection).catch((error) => {
+      if (!isMissingTable(error)) throw error;
+      return [];
+    });
+    this.#isDoubtful = false;
+    if (this.#claim.holds(rows, 'installing')) return;
+    this.end ??= { error: abortedError(this.#call.details, undefined, this.lastFailure?.error) };
   }
 
   /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
@@ -71,9 +99,30 @@ export class DdlGate implements Gate {
   #check(sql: string): void {
     if (!this.isOpen) {
       // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-      const reason = 'the install that it belonged to is over';
-      throw new StatementRefusedError(sql, reason, this.#call.details);
+      const reason = 'its install is over, or its ddl had returned: await each statement';
+      const error = new StatementRefusedError(sql, reason, this.#call.details);
+      this.late ??= { error };
+      throw error;
     }
     if (this.end) throw this.end.error;
   }
+}
+
+const SEVERAL = 'it is several statements in one text, of which some drivers run the first only. ' +
+  'Send them one by one';
+
+/** The DDL returned, but `swallowed` an error, or something in it has rolled the transaction back. */
+export function abortedError(
+  details: SchemaErrorDetails,
+  swallowed: unknown,
+  cause = swallowed,
+): TransactionAbortedError {
+  const found = swallowed === undefined
+    ? 'a statement of it rolled the transaction back'
+    : 'a statement of it failed and the error was caught';
+  return new TransactionAbortedError(
+    `the transaction of the ddl cannot be committed: ${found}. Nothing was installed. Let the ` +
+      `error of a failed statement through, or avoid the failing statement`,
+    { ...details, cause },
+  );
 }

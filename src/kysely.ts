@@ -121,6 +121,8 @@ export function tableOf(select: CompiledQuery): { schema?: string; name: string 
 
 /** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
 export interface Gate {
+  /** Whether one has to leave before the next one may enter. */
+  readonly isSerial: boolean;
   /** Before it is sent on `connection`. Throws to refuse it. */
   enter(sql: string, connection: Handle): Promise<void>;
   /** After it, with its error if it failed. */
@@ -148,14 +150,20 @@ export function gatedTransaction(trx: Database, gate: Gate): Database {
   );
 }
 
-/** A copy of `db` that calls `check` before each statement is compiled. */
+/** A copy of `db` that calls `check` before each statement is compiled, or executed as it is. */
 export function checkedInstance(db: Database, check: () => void): Database {
-  return db.withPlugin({
+  const copy = db.withPlugin({
     transformQuery({ node }) {
       check();
       return node;
     },
     transformResult: ({ result }) => Promise.resolve(result),
+  });
+  return Object.assign(copy, {
+    executeQuery(query: CompiledQuery, ...rest: []) {
+      check();
+      return db.executeQuery(query, ...rest);
+    },
   });
 }
 
@@ -203,7 +211,14 @@ function instanceOf(
 }
 
 function gated(connection: Connection, gate: Gate): Connection {
-  async function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
+  let last: Promise<unknown> = Promise.resolve();
+  function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
+    if (!gate.isSerial) return execute(query, ...rest);
+    const answer = last.then(() => execute(query, ...rest));
+    last = answer.catch(() => {});
+    return answer;
+  }
+  async function execute(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
     await gate.enter(query.sql, connection);
     let failure: { error: unknown } | undefined;
     try {

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { builderOf, compile, type CompiledQuery, type Database, tableOf } from './kysely.ts';
+import type { CompiledQuery } from './kysely.ts';
 import { quote, quoted, type Raw, raw, type Sql, sqlFor } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
@@ -59,6 +59,12 @@ const CLOCK: Readonly<Record<Dialect, string>> = {
   postgres: `round(date_part('epoch', clock_timestamp()) * 1000)`,
 };
 
+/** Makes a table of a list in JSON, which is one parameter however long: D1 takes 100 of them. */
+const LINES: Readonly<Record<Dialect, readonly [Raw, Raw]>> = {
+  sqlite: [raw('json_each(cast('), raw(' as text)) as line')],
+  postgres: [raw('json_array_elements(cast('), raw(' as text)::json) as line')],
+};
+
 const INSTALLING = raw(`'installing'`);
 const INSTALLED = raw(`'installed'`);
 
@@ -72,15 +78,18 @@ export class Ledger {
   readonly #clock: Raw;
   readonly #columns: string;
 
-  /** `db` is the caller's instance, with its schema in place. */
-  constructor(db: Database, marker: string, dialect: Dialect) {
-    this.table = tableOf(compile(builderOf(db).selectFrom!(marker).selectAll!()));
-    const { schema, name } = this.table;
+  constructor(table: Ledger['table'], dialect: Dialect) {
+    const { schema, name } = this.table = table;
     this.#dialect = dialect;
     this.#sql = sqlFor(dialect);
     this.#table = raw([...(schema ? [schema] : []), name].map(quote).join('.'));
     this.#clock = raw(CLOCK[dialect]);
     this.#columns = `*, ${this.#clock.raw} as clock`;
+  }
+
+  /** The same table, by a name that no setting of the session leads elsewhere. */
+  within(schema: string): Ledger {
+    return new Ledger({ schema, name: this.table.name }, this.#dialect);
   }
 
   /** Reads the row of a version, or the whole ledger, with the database's clock beside it. */
@@ -112,52 +121,48 @@ export class Ledger {
     leaseMs: number,
     furtherColumns = '',
   ): CompiledQuery {
-    const claimed = [raw(quoted(owner)), INSTALLING, this.#clock, this.#leaseEnd(leaseMs)];
-    const rows = entries.map(({ name, previous }) => [name, previous, ...claimed]);
+    const [open, close] = LINES[this.#dialect];
+    const lines = JSON.stringify(entries.map(({ name, previous }) => [name, previous]));
     return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, lease)
-      values ${rows} on conflict do nothing returning ${raw(this.#columns + furtherColumns)}`;
+      select line.value ->> 0, line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLING},
+      ${this.#clock}, ${this.#leaseEnd(leaseMs)} from ${open}${lines}${close} where true
+      on conflict do nothing returning ${raw(this.#columns + furtherColumns)}`;
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
   install(entries: readonly Entry[], owner: string, checksum: string | null): CompiledQuery {
-    const installed = [raw(quoted(owner)), INSTALLED, this.#clock];
+    const [open, close] = LINES[this.#dialect];
     const last = entries.at(-1);
-    const rows = entries.map((entry) => {
-      const { name, previous } = entry;
-      return [name, previous, ...installed, entry === last ? checksum : raw('null')];
-    });
+    const lines = JSON.stringify(
+      entries.map((entry) => [entry.name, entry.previous, entry === last ? checksum : null]),
+    );
     return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, checksum)
-      values ${rows}`;
+      select line.value ->> 0, line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLED},
+      ${this.#clock}, line.value ->> 2 from ${open}${lines}${close}`;
   }
 
-  /** Deletes claims that have run out: on these versions, or on others with the same origins. */
-  discard(entries: readonly Entry[]): CompiledQuery {
-    const names = entries.map(({ name }) => name);
-    const origins = entries.map(({ previous }) => previous);
+  /** Deletes the claims of these owners that have run out. */
+  discard(owners: readonly string[]): CompiledQuery {
     return this.#sql`delete from ${this.#table}
-      where (name in ${names} or previous in ${origins})
-      and state = ${INSTALLING} and lease < ${this.#clock}`;
+      where owner in ${owners} and state = ${INSTALLING} and lease < ${this.#clock}`;
   }
 
-  /** Renews the owner's claims, and returns them. */
-  renew(names: readonly string[], owner: string, leaseMs: number): CompiledQuery {
+  /** Renews the owner's claim, and returns it. */
+  renew(owner: string, leaseMs: number): CompiledQuery {
     return this.#sql`update ${this.#table} set lease = ${this.#leaseEnd(leaseMs)}
-      where name in ${names} and owner = ${owner} and state = ${INSTALLING}
-      returning ${raw(this.#columns)}`;
+      where owner = ${owner} and state = ${INSTALLING} returning ${raw(this.#columns)}`;
   }
 
-  /** Turns the owner's claims into installed rows, and returns them; the checksum is the last one's. */
-  finish(names: readonly string[], owner: string, checksum: string | null): CompiledQuery {
+  /** Turns the owner's claim into installed rows, and returns them; the checksum is for `version`. */
+  finish(owner: string, version: string, checksum: string | null): CompiledQuery {
     return this.#sql`update ${this.#table} set state = ${INSTALLED}, lease = null,
-      since = ${this.#clock}, checksum = case when name = ${names.at(-1)} then ${checksum} end
-      where name in ${names} and owner = ${owner} and state = ${INSTALLING}
-      returning ${raw(this.#columns)}`;
+      since = ${this.#clock}, checksum = case when name = ${version} then ${checksum} end
+      where owner = ${owner} and state = ${INSTALLING} returning ${raw(this.#columns)}`;
   }
 
-  /** Gives the owner's claims back. */
-  release(names: readonly string[], owner: string): CompiledQuery {
-    return this.#sql`delete from ${this.#table}
-      where name in ${names} and owner = ${owner} and state = ${INSTALLING}`;
+  /** Gives the owner's claim back. */
+  release(owner: string): CompiledQuery {
+    return this.#sql`delete from ${this.#table} where owner = ${owner} and state = ${INSTALLING}`;
   }
 
   /**
@@ -181,15 +186,28 @@ export class Ledger {
 
   /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each. */
   addColumns(present: readonly string[]): CompiledQuery[] {
-    const added = COLUMNS.filter(([column]) => !present.includes(column)).map(([column, type]) =>
-      this.#sql`alter table ${this.#table} add column ${raw(`${column} ${type}`)}`
-    );
-    // SQLite cannot add a unique column; Postgres cuts a longer name, to that of the table itself.
-    const index = raw(quote(`${this.table.name.slice(0, 50)}_previous_key`));
-    return [
-      ...added,
-      this.#sql`create unique index if not exists ${index} on ${this.#table} (previous)`,
-    ];
+    const [state, ...others] = COLUMNS;
+    const add = (columns: readonly (typeof COLUMNS[number])[]) =>
+      columns.filter(([column]) => !present.includes(column)).map(([column, type]) =>
+        this.#sql`alter table ${this.#table} add column ${raw(`${column} ${type}`)}`
+      );
+    // Without it nobody can claim, so it comes last: when the guard of the branches is there.
+    return [...add(others), this.#createIndex(), ...add([state])];
+  }
+
+  // SQLite cannot add a unique column. Postgres cuts a longer name, to that of the table itself.
+  #createIndex(): CompiledQuery {
+    const { schema, name } = this.table;
+    const index = quote(`${name.slice(0, 50)}_previous_key`);
+    const isPlacedByIndex = this.#dialect === 'sqlite' && schema !== undefined;
+    const path = raw(isPlacedByIndex ? `${quote(schema)}.${index}` : index);
+    const table = isPlacedByIndex ? raw(quote(name)) : this.#table;
+    return this.#sql`create unique index if not exists ${path} on ${table} (previous)`;
+  }
+
+  /** Whether the table, by its columns, is one of an older release; false for one that is not there. */
+  isOld(present: readonly string[]): boolean {
+    return present.length > 0 && COLUMNS.some(([column]) => !present.includes(column));
   }
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */

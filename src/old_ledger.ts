@@ -6,7 +6,9 @@
 
 import type { Call } from './call.ts';
 import { contentionOf } from './contention.ts';
-import { ForeignTableError } from './errors.ts';
+import type { Placed } from './database.ts';
+import { ForeignTableError, type SchemaErrorDetails } from './errors.ts';
+import { patiently } from './patiently.ts';
 
 /**
  * Looks at the table's columns.
@@ -15,8 +17,11 @@ import { ForeignTableError } from './errors.ts';
  * @throws {ForeignTableError} The table's primary key is not `name`, or it has a column that release
  * 1.0.0, which filled `name` alone, could not have written a row without.
  */
-export async function checkLedger(call: Call): Promise<string[]> {
-  const { rows } = await call.handle.executeQuery(call.ledger.columns());
+export async function checkLedger(
+  { handle, ledger }: Pick<Placed, 'handle' | 'ledger'>,
+  details: SchemaErrorDetails,
+): Promise<string[]> {
+  const { rows } = await handle.executeQuery(ledger.columns());
   const columns = (mark: string) =>
     rows.filter((row) => Boolean(Number(row[mark]))).map((row) => String(row.column));
   const key = columns('key');
@@ -31,7 +36,7 @@ export async function checkLedger(call: Call): Promise<string[]> {
   if (found === undefined) return rows.map((row) => String(row.column));
   throw new ForeignTableError(
     `the table belongs to another tool: ${found}. It was left as it is. Choose another 'marker'`,
-    call.details,
+    details,
   );
 }
 
@@ -42,12 +47,16 @@ export async function checkLedger(call: Call): Promise<string[]> {
  * @throws {ForeignTableError} The table belongs to another tool.
  */
 export async function modernizeLedger(call: Call): Promise<void> {
-  for (const query of call.ledger.addColumns(await checkLedger(call))) {
-    try {
-      await call.handle.executeQuery(query);
-    } catch (error) {
-      if (contentionOf(error) !== 'exists') throw error;
-    }
+  const present = await checkLedger(call, call.details);
+  if (!call.ledger.isOld(present)) return;
+  for (const query of call.ledger.addColumns(present)) {
+    await patiently(async () => {
+      try {
+        await call.handle.executeQuery(query);
+      } catch (error) {
+        if (contentionOf(error) !== 'exists') throw error;
+      }
+    });
   }
   call.log(`the ledger "${call.ledger.table.name}" of an older release has got its new columns`);
 }

@@ -5,48 +5,54 @@
  */
 
 import type { Call } from './call.ts';
-import { type CompiledQuery, type Database, type Handle, plain } from './kysely.ts';
+import { type CompiledQuery, type Handle, plain } from './kysely.ts';
 import type { BatchStatement } from './recorder.ts';
 import { quote, quoted } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT_MS = 200;
 
-/** What {@linkcode beginPolitely} found. */
-export interface Session {
-  /** False if another caller is installing: end the transaction, and wait outside. */
-  readonly isLocked: boolean;
-  /**
-   * A column for a `select` of ours that takes our `lock_timeout` back, so that the caller's DDL
-   * runs under the caller's own.
-   */
-  readonly restore: string;
+// Settings are local to the transaction, since poolers hand the session on. The caller's own
+// `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile.
+const POLITE = [
+  `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
+  `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
+];
+// It is gone where `begin` has silently done nothing, and so is ours.
+const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
+const RESTORED =
+  `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true) as restored`;
+
+/**
+ * What else a claim returns: it takes our `lock_timeout` back, and tells in which schema the ledger
+ * is, since the DDL may set another `search_path`.
+ */
+export const CLAIM_COLUMNS = `, ${RESTORED}, (select nspname from pg_catalog.pg_class c ` +
+  `join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tableoid) as place`;
+
+/** So that a client that vanished without a word does not hold the claim for hours. */
+function endingIdle(leaseMs: number): string {
+  const ms = Math.ceil(leaseMs);
+  return `set_config('idle_in_transaction_session_timeout', '${ms}', true) as idle`;
 }
 
 /**
  * One round trip at the start of a transaction. The advisory lock makes losers wait outside instead
  * of queueing in the database, each with a connection in hand: measured, ten of them starve a pool
  * of ten. It is never the guard, which is the claim's row: CockroachDB has only a stub of it and
- * Hyperdrive none. Settings are local to the transaction, since poolers hand the session on.
+ * Hyperdrive none.
+ *
+ * @returns False if another caller is installing: end the transaction, and wait outside.
  */
-export async function beginPolitely(call: Call, trx: Database): Promise<Session> {
+export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
   const { schema, leaseMs } = call.settings;
-  const columns = [
-    `current_setting('lock_timeout') as timeout`,
-    `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
-    // So that a client that vanished without a word does not hold the claim for hours.
-    `set_config('idle_in_transaction_session_timeout', '${Math.ceil(leaseMs)}', true) as idle`,
-  ];
-  if (schema !== undefined) columns.push(`${ahead(schema)} as path`);
+  const columns = [...POLITE, endingIdle(leaseMs)];
+  if (schema !== undefined) columns.push(ahead(schema));
   if (call.useAdvisoryLock) {
     columns.push(`pg_try_advisory_xact_lock(${lockKey(call.ledger.table)}) as locked`);
   }
-  const { rows } = await trx.withoutPlugins().executeQuery(plain(`select ${columns.join(', ')}`));
-  const timeout = quoted(String(rows[0]?.timeout));
-  return {
-    isLocked: rows[0]?.locked !== false,
-    restore: `, set_config('lock_timeout', ${timeout}, true) as restored`,
-  };
+  const { rows } = await handle.executeQuery(plain(`select ${columns.join(', ')}`));
+  return rows[0]?.locked !== false;
 }
 
 /** Creates a schema if it is missing. */
@@ -66,21 +72,22 @@ export async function isSchemaMissing(handle: Handle, schema: string): Promise<b
  * need not queue behind another caller with a connection in hand for long, nor hold the claim for
  * hours where its client vanished between two requests.
  */
-export function batchPrologue(leaseMs: number): BatchStatement[] {
-  const idle = `set local idle_in_transaction_session_timeout = ${Math.ceil(leaseMs)}`;
-  return [`set local lock_timeout = ${LOCK_TIMEOUT_MS}`, idle].map((sql) => plain(sql));
+export function batchPrologue(leaseMs: number): BatchStatement {
+  return plain(`select ${[...POLITE, endingIdle(leaseMs)].join(', ')}`);
 }
 
 /** What stands between our statements of a batch and the DDL. */
-export function batchEpilogue(schema: string | undefined): BatchStatement[] {
-  const path = schema === undefined ? [] : [`select ${ahead(schema)}`];
-  return ['set local lock_timeout to default', ...path].map((sql) => plain(sql));
+export function batchEpilogue(schema: string | undefined): BatchStatement {
+  const path = schema === undefined ? [] : [ahead(schema)];
+  return plain(`select ${[RESTORED, ...path].join(', ')}`);
 }
 
 /** Puts a schema ahead of the search path, until the transaction ends. */
 function ahead(schema: string): string {
-  const path = `${quoted(`${quote(schema)}, `)} || current_setting('search_path')`;
-  return `set_config('search_path', ${path}, true)`;
+  const others = `nullif(current_setting('search_path'), '')`;
+  return `set_config('search_path', concat_ws(', ', ${
+    quoted(quote(schema))
+  }, ${others}), true) as path`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */

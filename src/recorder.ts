@@ -5,7 +5,12 @@
  * @module
  */
 
-import { NotRecordableError, type SchemaErrorDetails, StatementRefusedError } from './errors.ts';
+import {
+  DdlStalledError,
+  NotRecordableError,
+  type SchemaErrorDetails,
+  StatementRefusedError,
+} from './errors.ts';
 import {
   type CompiledQuery,
   type Connection,
@@ -23,6 +28,7 @@ import {
   type Statement,
   statementsOf,
 } from './sql_text.ts';
+import type { Patience } from './wait.ts';
 
 /** A statement with its bound parameters. */
 export interface BatchStatement {
@@ -40,6 +46,8 @@ export interface RecordOptions {
   readonly dialect: Dialect;
   readonly details: SchemaErrorDetails;
   readonly shadow?: Database;
+  /** How long the DDL may take, where there is no shadow that it might be busy with. */
+  readonly patience?: Patience;
 }
 
 /**
@@ -54,7 +62,9 @@ export async function record(
   options: RecordOptions,
 ): Promise<RecordedStatement[]> {
   const recorder = new Recorder(options);
-  await ddl(recorder.instance(db));
+  const recorded = Promise.resolve(ddl(recorder.instance(db)));
+  await (options.patience?.race(recorded, () => ended(options)) ?? recorded);
+  if (recorder.refusal) throw recorder.refusal;
   if (recorder.statements.length === 0) {
     throw new NotRecordableError(
       undefined,
@@ -66,8 +76,23 @@ export async function record(
   return recorder.statements;
 }
 
+/** Why nobody waits any longer for a DDL that does not return. */
+function ended({ patience, details }: RecordOptions): { error: unknown } | undefined {
+  const end = patience?.exhausted();
+  if (patience?.isAborted || !end) return end;
+  return {
+    error: new DdlStalledError(
+      `the ddl did not return while it was recorded. Nothing was sent. It may be waiting for what ` +
+        `is not of the database`,
+      details,
+    ),
+  };
+}
+
 class Recorder {
   statements: RecordedStatement[] = [];
+  /** The first refusal, which the DDL may have caught. */
+  refusal: NotRecordableError | undefined;
   readonly #options: RecordOptions;
   /** The answers nobody has, by the statement that would have given them. */
   readonly #unknowns = new WeakMap<object, string>();
@@ -93,6 +118,7 @@ class Recorder {
       },
       {
         begin: async (connection) => {
+          if (starts.length > 0) this.#refuse('a transaction', 'another one is open');
           starts.push(this.statements.length);
           await this.#shadows.get(connection)?.executeQuery(plain('begin'));
         },
@@ -113,15 +139,13 @@ class Recorder {
     const connection: Connection = {
       executeQuery: async (query, ...rest) => {
         const statements = this.#read(query);
-        const isRead = this.#isRead(query, statements);
         const answer = await shadow?.executeQuery(query, ...rest) ??
-          this.#unanswered(query, statements, isRead);
-        if (!isRead) this.#push(query, statements);
+          this.#unanswered(query, statements);
+        if (!isRead(statements)) this.#push(query, statements);
         return answer;
       },
       streamQuery: (query, ...rest) => {
-        const isRead = this.#isRead(query, this.#read(query));
-        if (shadow && isRead) return shadow.streamQuery(query, ...rest);
+        if (shadow && isRead(this.#read(query))) return shadow.streamQuery(query, ...rest);
         return this.#refuse(query.sql, 'it streams rows');
       },
     };
@@ -141,12 +165,6 @@ class Recorder {
     return statements;
   }
 
-  #isRead(query: CompiledQuery, statements: readonly Statement[]): boolean {
-    const kind = kindOf(query);
-    if (kind !== 'RawNode') return kind === 'SelectQueryNode';
-    return isRead(statements);
-  }
-
   #push(query: CompiledQuery, statements: readonly Statement[]): void {
     // Drivers disagree about several statements in one text, so each travels alone; but nobody
     // can say whose parameters are whose.
@@ -159,17 +177,18 @@ class Recorder {
     } else this.statements.push(...statements.map((one) => ({ ...one, parameters: [] })));
   }
 
-  #unanswered(
-    query: CompiledQuery,
-    statements: readonly Statement[],
-    isRead: boolean,
-  ): QueryResult {
+  #unanswered(query: CompiledQuery, statements: readonly Statement[]): QueryResult {
     const isRaw = kindOf(query) === 'RawNode';
+    const isAsking = kindOf(query) === 'SelectQueryNode' ||
+      statements.every(({ words: [first = ''] }) => ASKING.test(first));
     const words = statements.flatMap((statement) => statement.words);
     const node = query.query as { returning?: unknown; output?: unknown; isPlanned?: boolean };
     // Whoever planned it has had its answer from a shadow.
     if (node.isPlanned) return { rows: [] };
-    if (isRead || node.returning || node.output || (isRaw && words.includes('returning'))) {
+    if (
+      isAsking || isRead(statements) || node.returning || node.output ||
+      (isRaw && words.includes('returning'))
+    ) {
       this.#refuse(query.sql, 'its rows are needed');
     }
     const unknown = this.#unknown(query.sql);
@@ -199,7 +218,7 @@ class Recorder {
   }
 
   #refuse(sql: string, reason: string): never {
-    throw new NotRecordableError(
+    throw this.refusal ??= new NotRecordableError(
       sql,
       `${reason}, and recorded DDL gets no answers; nothing was sent. Plan it ahead with ` +
         `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease'`,
@@ -207,6 +226,8 @@ class Recorder {
     );
   }
 }
+
+const ASKING = /^(select|values|show|explain|table)$/;
 
 // Statements that answer nothing, so that an empty list of rows is the truth.
 const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex)$/;

@@ -106,24 +106,32 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
   let at = 0;
   let words: string[] = [];
   let said: string[] = [];
-  let depth = 0;
+  let isBody = false;
+  let parens = 0;
+  let before = '';
   const end = () => {
     const sql = text.slice(start, at).trim();
     if (words.length > 0) statements.push({ sql, words, normalized: `${said.join('\n')}\n` });
     start = at + 1;
+    before = '';
     [words, said] = [[], []];
   };
   for (const piece of piecesOf(text, dialect)) {
-    if (piece === ';' && depth === 0) end();
+    if (piece === ';' && !isBody && parens === 0) end();
     else {
       const kind = kindOf(piece, dialect);
       if (kind !== 'space' && kind !== 'comment') said.push(piece);
       if (kind === 'word') {
         const word = piece.toLowerCase();
-        if (word === 'begin' ? depth > 0 || hasBody(words) : word === 'case' && depth > 0) depth++;
-        else if (word === 'end' && depth > 0) depth--;
+        const starts = dialect === 'sqlite'
+          ? word === 'begin'
+          : word === 'atomic' && before === 'begin';
+        if (isBody) isBody = !(word === 'end' && /^(;|begin|atomic)$/.test(before));
+        else if (starts && parens === 0) isBody = hasBody(words);
         words.push(word);
-      }
+      } else if (piece === '(') parens++;
+      else if (piece === ')') parens = Math.max(0, parens - 1);
+      if (kind !== 'space' && kind !== 'comment') before = piece.toLowerCase();
     }
     at += piece.length;
   }
@@ -182,11 +190,15 @@ export function isChange(word: string): boolean {
   return /^(insert|update|delete|merge|replace)$/.test(word);
 }
 
-/** Whether statements do nothing but read. */
+/** Whether statements do nothing but read, as far as their text tells: a function may do anything. */
 export function isRead(statements: readonly Statement[]): boolean {
-  return statements.every(({ words, sql }) =>
-    /^(select|values|show|explain|table)$/.test(words[0]!) ||
-    (words[0] === 'with' && !words.some(isChange)) ||
-    (words[0] === 'pragma' && !sql.includes('='))
-  );
+  return statements.every(({ words, sql }) => {
+    const [first = '', second = ''] = words;
+    // "select … into" makes a table, and "setval" is what a seed ends with.
+    if (first === 'select') return !words.includes('into') && !words.includes('setval');
+    if (first === 'explain') return !words.includes('analyze') || !words.some(isChange);
+    if (first === 'with') return !words.some(isChange);
+    if (first !== 'pragma') return /^(values|show|table)$/.test(first);
+    return !/[=(]/.test(sql) || (/_(list|info|xinfo|check)$/.test(second) && !sql.includes('='));
+  });
 }

@@ -10,6 +10,7 @@ import { databaseOf, placedOf } from './database.ts';
 import { checkFields } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
 import { rowsOf } from './ledger.ts';
+import { checkLedger } from './old_ledger.ts';
 import { RULES } from './settings.ts';
 import type { Dialect } from './sql_text.ts';
 
@@ -62,6 +63,7 @@ export interface LedgerEntry {
  * @returns The entries, in the order in which they were installed.
  * @throws {TypeError} `db` or a field of the options is of the wrong type.
  * @throws {RangeError} A field of the options is out of range.
+ * @throws {ForeignTableError} The table named by `marker` belongs to another tool.
  */
 export async function schemaStatus(
   db: KyselyLike,
@@ -69,11 +71,13 @@ export async function schemaStatus(
 ): Promise<LedgerEntry[]> {
   const { marker, schema, dialect, batch } = RULES;
   checkFields('options', options, { marker, schema, dialect, batch });
-  const { ledger, handle } = placedOf(databaseOf(db), { marker: 'migrations', ...options });
+  const placed = placedOf(databaseOf(db), { marker: 'migrations', ...options });
   try {
-    const { rows } = await handle.executeQuery(ledger.probe());
+    const { rows } = await placed.handle.executeQuery(placed.ledger.probe());
     const now = Number(rows[0]?.clock);
-    return rowsOf(rows)
+    const found = rowsOf(rows);
+    if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed, { marker: placed.marker });
+    return found
       .sort((a, b) => (a.since ?? 0) - (b.since ?? 0))
       .map(({ name, installed, since, owner, leaseUntil, previous, checksum }) => ({
         version: name,

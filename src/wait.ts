@@ -45,9 +45,14 @@ export class Patience {
     return performance.now() - this.#startedAt;
   }
 
+  /** Whether the signal is. */
+  get isAborted(): boolean {
+    return this.#signal?.aborted ?? false;
+  }
+
   /** Why this caller waits no longer, as the error to throw; undefined while it does. */
   exhausted(): { error: unknown } | undefined {
-    if (this.#signal?.aborted) return { error: this.#signal.reason };
+    if (this.isAborted) return { error: this.#signal?.reason };
     if (this.elapsedMs >= this.#waitTimeoutMs) return { error: this.#timeout() };
     return undefined;
   }
@@ -87,7 +92,8 @@ export class Patience {
           over ? againMs : Math.max(this.#waitTimeoutMs - this.elapsedMs, 1),
         );
       };
-      timer = setTimeout(look, Math.max(this.#waitTimeoutMs - this.elapsedMs, 0));
+      const leftMs = Math.max(this.#waitTimeoutMs - this.elapsedMs, 0);
+      timer = setTimeout(look, this.isAborted ? 0 : leftMs);
       onAbort = look;
       this.#signal?.addEventListener('abort', onAbort);
     });

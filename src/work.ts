@@ -54,6 +54,16 @@ export function workFor(
   };
 }
 
+/** Who holds claims that have run out and are in the way of these entries. */
+export function deadOwners(entries: readonly Entry[], rows: readonly LedgerRow[]): string[] {
+  const isInTheWay = (row: LedgerRow) =>
+    row.expired &&
+    entries.some(({ name, previous }) =>
+      name === row.name || (previous !== null && previous === row.previous)
+    );
+  return [...new Set(rows.filter(isInTheWay).flatMap(({ owner }) => owner ?? []))];
+}
+
 /** The live claim that has to be waited for, if there is one: with a line, of any version. */
 export function holderIn(settings: Settings, rows: readonly LedgerRow[]): LedgerRow | undefined {
   return rows.find((row) =>

@@ -364,11 +364,10 @@ test('refused: a pragma that asks; one that sets is recorded', async () => {
 });
 
 test('refused: a swallowed refusal does not make the ddl recordable unnoticed', async () => {
-  const ddl = async (db: Db) => {
+  await assertRefused(async (db) => {
     await table(db);
     await db.selectFrom('t').selectAll().execute().catch(() => []);
-  };
-  assert.equal((await texts(ddl)).length, 1);
+  }, ['select * from "t"']);
 });
 
 /** The ways in which somebody may use what a write would have answered. */
@@ -505,10 +504,6 @@ const CONTROL = [
   ['create table a (b int); commit; create table c (d int)', 'commit'],
   ["insert into t values ('it''s; begin'); commit", 'commit'],
   ['insert into "a;b" values (1) ; -- behind\n commit', 'commit'],
-  [
-    'create trigger a after insert on t begin select 1; select case when 1 then 2 end; end; commit',
-    'commit',
-  ],
   ['vacuum', 'vacuum'],
 ] as const;
 
@@ -516,12 +511,16 @@ test('refused: transaction control, wherever it hides', async () => {
   for (const dialect of DIALECTS) {
     for (const [text, word] of CONTROL) await assertStatementRefused(text, word, dialect);
   }
+  const trigger = 'create trigger a after insert on t begin select case when 1 then 2 end; end;';
+  await assertStatementRefused(`${trigger} commit`, 'commit', 'sqlite');
   for (
     const [text, word] of [
       ['/* nested /* in */ a comment */ commit', 'commit'],
       ["select E'it\\'s; ' ; commit", 'commit'],
       ['do $$ begin null; end $$; commit', 'commit'],
       ['do $a$ begin $$ ; $$ end $a$; commit', 'commit'],
+      ['create function f(begin date, "end" date) returns date return begin; commit', 'commit'],
+      ['create function f() returns int begin atomic select e.end from e; end; commit', 'commit'],
       ['create index concurrently i on t (a)', 'concurrently'],
       ['create unique index concurrently i on t (a)', 'concurrently'],
       ['drop index concurrently i', 'concurrently'],
@@ -556,6 +555,8 @@ test('not refused: what only looks like it', async () => {
       'do $do$ begin perform 1; end $do$',
       "insert into t values (E'\\'; commit; --')",
       'create function f() returns int begin atomic select 1; select 2; end',
+      'create function f() returns int begin atomic select e.end from e; select 2; end',
+      'create rule r as on insert to a do also (insert into b values (1); delete from c)',
       'create table a (b int) /* ; /* commit */ ; */',
     ]
   ) assert.deepEqual(await texts((db) => sql.raw(text).execute(db), 'postgres'), [text]);
@@ -589,6 +590,10 @@ test('a trigger travels whole, also among other statements', async () => {
     sql.raw(`create table a (b int); ${trigger}; create table c (d int);`).execute(db)
   );
   assert.deepEqual(statements, ['create table a (b int)', trigger, 'create table c (d int)']);
+  const named = `create trigger lasts after insert on events begin
+    update events set duration = new.end - new.start where id = new.id;
+  end`;
+  assert.deepEqual(await texts((db) => sql.raw(named).execute(db)), [named]);
   const temporary = 'CREATE TEMP TRIGGER x AFTER DELETE ON t BEGIN SELECT 1; END';
   assert.deepEqual(await texts((db) => sql.raw(`${temporary};`).execute(db)), [`${temporary};`]);
 });

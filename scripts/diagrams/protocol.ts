@@ -24,9 +24,9 @@ const MEANINGS: readonly [sql: RegExp, says: string][] = [
   [/^commit/, 'commit'],
   [/^rollback/, 'busy: roll back, wait outside'],
   [/^create table if not exists "migrations"/, 'the ledger, if it is missing'],
-  [/^insert into "migrations"/, 'claim: insert the row'],
-  [/^update "migrations"/, 'finish: mark the row as installed'],
-  [/^select .* from "migrations"/, LOOK],
+  [/^insert into \S*"migrations"/, 'claim: insert the row'],
+  [/^update \S*"migrations"/, 'finish: mark the row as installed'],
+  [/^select .* from \S*"migrations"/, LOOK],
   [/^create table "(\w+)"/, 'ddl: create table $1'],
 ];
 

@@ -21,8 +21,8 @@ import {
   thrownBy,
 } from './support.ts';
 
-const RENEWAL = /^update "migrations" set lease/i;
-const FINISH = /^update "migrations" set state/i;
+const RENEWAL = /^update \S*"migrations" set lease/i;
+const FINISH = /^update \S*"migrations" set state/i;
 const LOST = new Error('the answer is lost');
 
 /** The cases of this file. */

@@ -94,7 +94,7 @@ function betweenLookAndClaim(t: CaseContext, change: () => Promise<unknown>): Db
       await run();
     },
     async query(text, send) {
-      if (/^insert into "migrations"/i.test(text)) await (changed ??= change());
+      if (/^insert into \S*"migrations"/i.test(text)) await (changed ??= change());
       return await send();
     },
   });

@@ -33,7 +33,7 @@ import {
 } from './support.ts';
 
 /** The statement that renews a claim. */
-const RENEWAL = /^update "migrations" set lease/i;
+const RENEWAL = /^update \S*"migrations" set lease/i;
 
 /** The cases of this file. */
 export const cases: readonly Case[] = [

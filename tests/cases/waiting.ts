@@ -69,7 +69,7 @@ export const cases: readonly Case[] = [
     },
   },
   lateAt('connection', /^begin$/),
-  lateAt('claim', /^insert into "migrations"/i),
+  lateAt('claim', /^insert into \S*"migrations"/i),
   {
     name: 'a claim that is released while others wait is claimed by one of them',
     each: true,

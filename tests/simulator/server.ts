@@ -208,10 +208,6 @@ export class Server {
     try {
       statements.forEach((statement, index) => {
         if (failure?.at === index) throw failure.error;
-        if (this.isPostgres && isSetting(statement.sql)) {
-          answers.push({ rows: [], changes: 0, effective: false });
-          return;
-        }
         this.#throwIfRaced(statement, wasBlocked);
         answers.push(this.#store(statement));
       });
@@ -404,13 +400,9 @@ function coded(text: string, code: string, more: object = {}): Error {
   return Object.assign(new Error(text), { code, ...more });
 }
 
-function isSetting(sql: string): boolean {
-  return sql.startsWith('set local ');
-}
-
 function lockTimeoutOf(statements: readonly Sql[]): number | undefined {
   for (const { sql } of statements) {
-    const match = /lock_timeout = (\d+)/.exec(sql);
+    const match = /'lock_timeout', '(\d+)'/.exec(sql);
     if (match) return Number(match[1]);
   }
   return undefined;

@@ -168,6 +168,8 @@ function translated(sql: string): string {
     const known = /pg_attribute.*to_regclass\((\$1)\)/s.test(sql) ? COLUMNS_OF : sql;
     text = known
       .replaceAll(/\$(\d+)/g, '?$1')
+      .replace(/json_array_elements\((.*?)::json\)/, 'json_each($1)')
+      .replace(/\(select nspname .*? tableoid\)/, 'null')
       .replaceAll(
         /to_regclass\(([^()]+)\)/g,
         `(select name from sqlite_master where name = replace($1, '"', ''))`,
