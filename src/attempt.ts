@@ -13,7 +13,7 @@ import { checkedInstance, type Database, gatedTransaction, type Handle } from '.
 import type { LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
-import { beginPolitely, CLAIM_COLUMNS, createSchema, isSchemaMissing } from './postgres.ts';
+import { beginPolitely, claimColumns, createSchema, isSchemaMissing } from './postgres.ts';
 import { inTransaction } from './transaction.ts';
 import { type Work, workFor } from './work.ts';
 
@@ -59,7 +59,8 @@ export class Attempt {
     this.begun = true;
     patience.check();
     const own = handle.withoutPlugins();
-    const isPolite = dialect === 'postgres' && this.#gate !== undefined;
+    const isPostgres = dialect === 'postgres';
+    const isPolite = isPostgres && this.#gate !== undefined;
     if (isPolite && !(await beginPolitely(this.#call, own))) return [];
     if (isLedgerMissing) {
       if (settings.schema !== undefined && await isSchemaMissing(own, settings.schema)) {
@@ -67,7 +68,7 @@ export class Attempt {
       }
       await own.executeQuery(ledger.create());
     }
-    const rows = await this.#claim.take(own, isPolite ? CLAIM_COLUMNS : '');
+    const rows = await this.#claim.take(own, isPostgres ? claimColumns(isPolite) : '');
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.release(own);

@@ -23,12 +23,16 @@ const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
 const RESTORED =
   `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true) as restored`;
 
+const PLACE = `(select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
+  `on n.oid = c.relnamespace where c.oid = tableoid) as place`;
+
 /**
- * What else a claim returns: it takes our `lock_timeout` back, and tells in which schema the ledger
- * is, since the DDL may set another `search_path`.
+ * What else a claim returns: in which schema the ledger is, since the DDL may set another
+ * `search_path`. After {@linkcode beginPolitely} it also takes our `lock_timeout` back.
  */
-export const CLAIM_COLUMNS = `, ${RESTORED}, (select nspname from pg_catalog.pg_class c ` +
-  `join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = tableoid) as place`;
+export function claimColumns(isPolite: boolean): string {
+  return `, ${isPolite ? `${RESTORED}, ` : ''}${PLACE}`;
+}
 
 /** So that a client that vanished without a word does not hold the claim for hours. */
 function endingIdle(leaseMs: number): string {

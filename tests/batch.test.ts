@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { sql } from 'kysely';
+import type { Pool } from 'pg';
 
 import {
   bootstrapSchema,
@@ -572,6 +573,23 @@ test(
         }
         await holding;
       }
+    }),
+);
+
+test(
+  'postgres: the ddl of a batch runs under the lock_timeout of its session',
+  { timeout },
+  () =>
+    onStage(onPostgres, async (stage) => {
+      const pool = stage.database.handle!({ connections: 1 }) as Pool;
+      await pool.query(`set lock_timeout = '7s'`);
+      const batch = postgresBatch(pool as never);
+      await stage.bootstrap({
+        ddl: (db) =>
+          sql`create table seen as select current_setting('lock_timeout') as value`.execute(db),
+      }, { db: stage.database.connect(), batch });
+      const { rows } = await pool.query(`select value from seen`);
+      assert.deepEqual(rows, [{ value: '7s' }]);
     }),
 );
 

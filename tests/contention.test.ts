@@ -184,6 +184,17 @@ test('a row that is there already is recognised, and told from those of other ta
   assert.ok(isUniqueViolation(pg('23505', '', { constraint: `${'m'.repeat(58)}_pkey` }), long));
 });
 
+test('so is one in a table whose name ends like the ledger’s', () => {
+  const text = 'duplicate key value violates unique constraint "app_migrations_pkey"';
+  const error = Object.assign(new Error(text), {
+    code: '23505',
+    constraint: 'app_migrations_pkey',
+  });
+  assert.equal(isUniqueViolation(error, 'migrations'), false);
+  assert.equal(isUniqueViolation(new Error(text), 'migrations'), false);
+  assert.equal(isUniqueViolation(error, 'app_migrations'), true);
+});
+
 test('an aborted transaction is recognised', () => {
   assert.ok(isAbortedTransaction(pg('25P02', 'current transaction is aborted')));
   assert.ok(!isAbortedTransaction(pg('25P01', 'no active transaction')));

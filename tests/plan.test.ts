@@ -619,6 +619,38 @@ test('the SQL of a plan is of the instance, its answers are of the shadow', asyn
   await shadow.destroy();
 });
 
+test('what writes though it looks like a read is in the plan', { timeout }, async () => {
+  await onEngine(pglite, async (database) => {
+    const shadow = database.connect();
+    const plan = await planSchema(instance('postgres'), async (db) => {
+      await sql`create table t (id serial primary key, n int)`.execute(db);
+      await sql`select setval('t_id_seq', 100)`.execute(db);
+      await sql`select 1 as one into copied`.execute(db);
+      await sql`explain analyze insert into t (n) values (2)`.execute(db);
+      await db.with('made', (qb) => qb.insertInto('t').values({ n: 1 }).returning('id'))
+        .selectFrom('made').selectAll().execute();
+      await db.selectFrom('t').selectAll().execute();
+      await sql`explain select 1`.execute(db);
+    }, { shadow });
+    const starts = plan.statements.map(({ sql }) => sql.split(' ').slice(0, 2).join(' '));
+    assert.deepEqual(starts, [
+      'create table',
+      "select setval('t_id_seq',",
+      'select 1',
+      'explain analyze',
+      'with "made"',
+    ]);
+  });
+  const pragmas = await planSchema(instance('sqlite'), async (db) => {
+    await sql`pragma user_version(7)`.execute(db);
+    await sql`pragma table_info(t)`.execute(db);
+    await sql`pragma foreign_key_check`.execute(db);
+    await createPerson(db);
+  }, { shadow: openSqlite(':memory:') });
+  assert.equal(pragmas.statements[0]!.sql, 'pragma user_version(7)');
+  assert.equal(pragmas.statements.length, 2);
+});
+
 test('a statement that fails on the shadow fails the plan, unchanged', async () => {
   const shadow = openSqlite(':memory:');
   const ddl = async (db: Db) => {

@@ -562,6 +562,17 @@ test('not refused: what only looks like it', async () => {
   ) assert.deepEqual(await texts((db) => sql.raw(text).execute(db), 'postgres'), [text]);
 });
 
+test('refused: two transactions at once, of which one may take the other back', async () => {
+  await assertRefused(async (db) => {
+    const one = db.transaction().execute(async (trx) => {
+      await table(trx);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    });
+    const two = db.transaction().execute((trx) => sql`create table two (id int)`.execute(trx));
+    await Promise.all([one, two]);
+  }, ['another one is open']);
+});
+
 // Several statements in one text.
 
 test('several statements in one text travel one by one', async () => {

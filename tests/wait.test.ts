@@ -84,6 +84,14 @@ test('a signal that was aborted before is seen by the check and by the pause', a
   assert.equal(await thrownBy(one.pause()), reason);
 });
 
+test('a signal that was aborted before a wait began ends it at once', async () => {
+  const reason = new Error('before');
+  const patience = new Patience(60_000, AbortSignal.abort(reason), () => new Error('late'));
+  const startedAt = performance.now();
+  await assert.rejects(patience.race(new Promise(() => {})), reason);
+  assert.ok(performance.now() - startedAt < 5_000);
+});
+
 test('a signal that is aborted and a deadline that has passed: the signal is the reason', async () => {
   const controller = new AbortController();
   const one = patience(20, controller.signal);

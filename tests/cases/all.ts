@@ -14,6 +14,7 @@ import { cases as drivers } from './drivers.ts';
 import { cases as failures } from './failures.ts';
 import { cases as installing } from './install.ts';
 import { cases as ledgers } from './ledgers.ts';
+import { cases as mistakes } from './mistakes.ts';
 import { cases as postgres } from './postgres.ts';
 import { cases as races } from './races.ts';
 import type { Capabilities, Case, CaseDatabase } from './support.ts';
@@ -25,6 +26,7 @@ export const CASES: readonly Case[] = [
   ...installing,
   ...races,
   ...failures,
+  ...mistakes,
   ...waiting,
   ...takeover,
   ...ledgers,
@@ -41,6 +43,7 @@ export const QUICK_CASES: readonly Case[] = [
   ...installing,
   ...races,
   ...failures,
+  ...mistakes,
   ...ledgers,
   ...ddl,
 ];

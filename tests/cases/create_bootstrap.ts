@@ -208,6 +208,80 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a caller who fails does not undo what another one has seen installed',
+    each: true,
+    async run(t) {
+      const inside = gate();
+      const other = gate();
+      const broken = new Error('flaky');
+      let runs = 0;
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 60_000,
+        ddl: async (db: Db) => {
+          if (++runs > 1) return install(db);
+          inside.open();
+          await other.opened;
+          throw broken;
+        },
+      });
+      const slow = thrownBy(ensure(t.connect(), { key: 'one' }));
+      await inside.opened;
+      // Only a batch runs its ddl without a claim, so that both can be inside.
+      if (t.strategy === 'batch') {
+        assert.equal((await ensure(t.connect(), { key: 'one' })).outcome, 'installed');
+      }
+      other.open();
+      assert.equal(await slow, broken);
+      if (t.strategy === 'batch') {
+        assert.equal(
+          (await ensure(t.connect(), { key: 'one' })).outcome,
+          'already-installed',
+        );
+      } else assert.equal(await thrownBy(ensure(t.connect(), { key: 'one' })), broken);
+    },
+  },
+  {
+    name: 'what is forgotten during an install is not remembered after it',
+    each: 'live',
+    async run(t) {
+      const inside = gate();
+      const forgotten = gate();
+      const ensure = ensureOf(t, {
+        ddl: async (db: Db) => {
+          await install(db);
+          inside.open();
+          await forgotten.opened;
+        },
+      });
+      const first = ensure(t.connect(), { key: 'one' });
+      await inside.opened;
+      ensure.forget('one');
+      forgotten.open();
+      assert.equal((await first).outcome, 'installed');
+      const { db, statements } = watched(t);
+      assert.equal((await ensure(db, { key: 'one' })).outcome, 'already-installed');
+      assert.equal(statements.length, 1);
+    },
+  },
+  {
+    name: 'nor does a network that is gone from the claim on',
+    each: true,
+    async run(t) {
+      let isDown = true;
+      let isLost = false;
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          isLost ||= /insert into/i.test(text);
+          return isLost && isDown ? Promise.reject(new Error('fetch failed')) : send();
+        },
+      });
+      const ensure = ensureOf(t, { failureCooldownMs: 60_000 });
+      assert.match(String(await thrownBy(ensure(db))), /fetch failed/);
+      isDown = false;
+      assert.equal((await ensure(db)).outcome, 'installed');
+    },
+  },
+  {
     name: 'nor does an error that is not the ddl’s',
     async run(t) {
       const db = t.connect();

@@ -14,6 +14,7 @@ import {
   bootstrap,
   type Case,
   type CaseContext,
+  createTable,
   type Db,
   install,
   installAgain,
@@ -250,6 +251,45 @@ export const cases: readonly Case[] = [
         assert.equal(statements.length, 1, marker);
         await db.selectFrom(`user_accounts_${'abcd'[n]}`).select('first_name').execute();
       }
+    },
+  },
+  {
+    name: 'whoever dies while it gives such a ledger its columns leaves no way to two branches',
+    each: true,
+    async run(t) {
+      const alterations = /^(alter table|create unique index)/i;
+      for (let dies = 1, sent = Infinity; sent >= dies; dies++) {
+        const db = t.connect();
+        await sql`drop table if exists migrations`.execute(db);
+        await createOldLedger(db, VERSION);
+        const lead = (db: Db, version: string) =>
+          bootstrap(t, db, (db) => createTable(db, `whole_${version}`), {
+            version,
+            upgrades: [{ from: VERSION, ddl: (db) => createTable(db, `step_${version}`) }],
+          });
+        sent = 0;
+        const dying = faulty(t.connect(), {
+          query: (text, send) =>
+            alterations.test(text) && ++sent >= dies ? Promise.reject(new Error('died')) : send(),
+        });
+        await lead(dying, `dying_${dies}`).catch(() => {});
+        await lead(t.connect(), `left_${dies}`).catch(() => {});
+        await lead(t.connect(), `right_${dies}`).catch(() => {});
+        assert.ok(dies > 6 || sent >= dies, `only ${sent} statements`);
+        const { rows } = await sql<{ n: number }>`select count(*) as n from migrations
+          where previous = ${VERSION}`.execute(db);
+        assert.equal(Number(rows[0]!.n), 1, `${dies}`);
+      }
+    },
+  },
+  {
+    name: 'such a ledger in a schema of SQLite gets its columns there',
+    needs: { dialect: 'sqlite', transactions: true },
+    async run(t) {
+      const db = t.connect().withSchema('main');
+      await createOldLedger(t.connect(), VERSION);
+      const next = await bootstrap(t, db, (db) => createTable(db, 'next'), { version: '0002' });
+      assert.equal(next.outcome, 'installed');
     },
   },
   {

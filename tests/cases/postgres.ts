@@ -299,6 +299,36 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a ddl that sets another search_path is finished, and renewed, where it was claimed',
+    needs,
+    async run(t) {
+      for (const [n, strategy] of (['transaction', 'lease'] as const).entries()) {
+        const result = await bootstrap(t, t.connect({ connections: 2 }), async (db) => {
+          await sql`select pg_catalog.set_config('search_path', '', ${strategy !== 'lease'})`
+            .execute(db);
+          await sql`create table public.${sql.raw(`of_${n}`)} (id integer)`.execute(db);
+          await sleep(700);
+          await sql`create table public.${sql.raw(`after_${n}`)} (id integer)`.execute(db);
+        }, { version: strategy, strategy, leaseMs: 900, waitTimeoutMs: 20_000 });
+        assert.equal(result.outcome, 'installed', strategy);
+      }
+    },
+  },
+  {
+    name: 'a schema is found even where the search_path is empty',
+    each: true,
+    needs,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      await sql`select set_config('search_path', '', false)`.execute(db);
+      const result = await bootstrap(t, db, async (db) => {
+        await createTable(db, 'of_tenant');
+      }, { schema: 'tenant_1' });
+      assert.equal(result.outcome, 'installed');
+      assert.deepEqual(await tablesIn(t, 'tenant_1'), ['migrations', 'of_tenant']);
+    },
+  },
+  {
     name: 'statements that end a transaction inside a "do" block cannot split the unit',
     needs,
     async run(t) {

@@ -7,7 +7,13 @@
 import assert from 'node:assert/strict';
 import { CamelCasePlugin, sql } from 'kysely';
 
-import { type LedgerEntry, schemaStatus, type StatusOptions } from '../../../mod.ts';
+import {
+  adoptMigrator,
+  ForeignTableError,
+  type LedgerEntry,
+  schemaStatus,
+  type StatusOptions,
+} from '../../../mod.ts';
 import { createTable, type Db, gate, sleep, thrownAs, thrownBy, within } from '../support.ts';
 import {
   type Caller,
@@ -205,6 +211,21 @@ export const cases: readonly LifeCase[] = [
         assert.deepEqual(tenant.map(({ version }) => version), ['0002']);
         assert.deepEqual(await status(t.caller(), { schema: 'nobody' }), []);
       }
+    },
+  },
+  {
+    name: 'the table of another tool is no ledger, to look at as little as to hand over',
+    async run(t) {
+      const { db } = t.caller();
+      await db.schema.createTable('migrations')
+        .addColumn('id', 'integer', (column) => column.primaryKey())
+        .addColumn('timestamp', 'bigint', (column) => column.notNull())
+        .addColumn('name', 'varchar(255)', (column) => column.notNull()).execute();
+      await db.insertInto('migrations').values({ id: 1, timestamp: 1, name: '0001' }).execute();
+      const error = await thrownAs(ForeignTableError, schemaStatus(db));
+      assert.match(error.message, /^Cannot read "migrations": the table belongs to another tool/);
+      const options = { version: '0001', migrations: ['0001'] };
+      await thrownAs(ForeignTableError, adoptMigrator(db, options));
     },
   },
   {

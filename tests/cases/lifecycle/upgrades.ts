@@ -68,6 +68,35 @@ const REFUSED: readonly { what: string; upgrades: unknown; type: typeof TypeErro
 /** The cases of this file. */
 export const cases: readonly LifeCase[] = [
   {
+    name: 'a line of more versions than a database takes parameters',
+    each: true,
+    async run(t) {
+      // D1 takes 100 of them a statement.
+      const names = Array.from({ length: 121 }, (_, at) => `v${at}`);
+      const line = { ...lineOf(...names), ddl: creates('made') };
+      assert.equal((await life(t, line)).outcome, 'installed');
+      const held = await rows(t.connect());
+      assert.equal(held.length, names.length);
+      assert.equal(held.filter(({ state }) => state === 'installed').length, names.length);
+      assert.equal((await life(t, line)).outcome, 'already-installed');
+    },
+  },
+  {
+    name: 'a claim of such a line that has run out is taken over as a whole',
+    each: true,
+    async run(t) {
+      const names = Array.from({ length: 121 }, (_, at) => `v${at}`);
+      await life(t, { version: 'v0' });
+      const db = t.connect();
+      for (const [at, name] of names.slice(1).entries()) {
+        await claim(db, name, names[at]!, -1_000);
+      }
+      const { outcome, steps } = await life(t, { ...lineOf(...names), ddl: untouched });
+      assert.equal(outcome, 'upgraded');
+      assert.equal(steps!.length, 120);
+    },
+  },
+  {
     name: 'a fresh database takes the canonical ddl and records the whole line',
     each: true,
     async run(t) {
