@@ -15,12 +15,12 @@ export interface Mutant {
   readonly isQuick?: true;
 }
 
-const OWNED = 'where name in ${names} and owner = ${owner} and state = ${INSTALLING}';
-const NOT_OWNED = 'where name in ${names} and state = ${INSTALLING}';
-const IN_ANY_STATE = 'where name in ${names} and owner = ${owner}';
+const OWNED = 'where owner = ${owner} and state = ${INSTALLING}';
+const NOT_OWNED = 'where state = ${INSTALLING}';
+const IN_ANY_STATE = 'where owner = ${owner}';
 const RENEW = 'set lease = ${this.#leaseEnd(leaseMs)}\n      ';
 const FINISH = 'then ${checksum} end\n      ';
-const RELEASE = 'delete from ${this.#table}\n      where name in ${names}';
+const RELEASE = 'delete from ${this.#table} ';
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -58,14 +58,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'release: whoever owns it',
     file: 'ledger.ts',
-    find: `${RELEASE} and owner = \${owner} and`,
-    replace: `${RELEASE} and`,
+    find: RELEASE + OWNED,
+    replace: RELEASE + NOT_OWNED,
   },
   {
     name: 'release: whatever its state',
     file: 'ledger.ts',
-    find: `${RELEASE} and owner = \${owner} and state = \${INSTALLING}`,
-    replace: `${RELEASE} and owner = \${owner}`,
+    find: RELEASE + OWNED,
+    replace: RELEASE + IN_ANY_STATE,
   },
   {
     name: 'claim: fails where a row is',
@@ -76,8 +76,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'claim: counts as installed',
     file: 'ledger.ts',
-    find: 'const claimed = [raw(quoted(owner)), INSTALLING,',
-    replace: 'const claimed = [raw(quoted(owner)), INSTALLED,',
+    find: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLING}',
+    replace: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLED}',
     isQuick: true,
   },
   {
@@ -90,15 +90,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: does not fail where a row is',
     file: 'ledger.ts',
-    find: 'values ${rows}`',
-    replace: 'values ${rows} on conflict do nothing`',
+    find: 'line.value ->> 2 from ${open}${lines}${close}`',
+    replace: 'line.value ->> 2 from ${open}${lines}${close} where true on conflict do nothing`',
     isQuick: true,
   },
   {
     name: 'batch: row never finished',
     file: 'ledger.ts',
-    find: 'const installed = [raw(quoted(owner)), INSTALLED,',
-    replace: 'const installed = [raw(quoted(owner)), INSTALLING,',
+    find: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLED}',
+    replace: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLING}',
   },
   {
     name: 'discard: claims that still hold',
@@ -126,6 +126,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "row.state === 'installed'",
   },
   {
+    name: 'an old ledger can be claimed before its guard is there',
+    file: 'ledger.ts',
+    find: 'return [...add(others), this.#createIndex(), ...add([state])];',
+    replace: 'return [...add([state]), ...add(others), this.#createIndex()];',
+  },
+  {
     name: 'previous is not unique',
     file: 'ledger.ts',
     find: "column === 'previous' ? ' unique' : ''",
@@ -148,13 +154,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an expired claim is never discarded',
     file: 'claim.ts',
-    find: 'await handle.executeQuery(ledger.discard(this.#entries));',
+    find: 'await handle.executeQuery(this.#ledger.discard(dead));',
     replace: '',
   },
   {
     name: 'a claim that returns nothing is not looked into',
     file: 'claim.ts',
-    find: ' : await readRows(this.#call, handle);',
+    find: ' : await this.read(handle);',
     replace: ' : rows;',
   },
   {
@@ -221,8 +227,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'deadline not looked at before the DDL',
     file: 'attempt.ts',
-    find: 'patience.check();\n    await this.#runDdl(handle);',
-    replace: 'await this.#runDdl(handle);',
+    find: 'patience.check();\n    const { details',
+    replace: 'const { details',
   },
   {
     name: 'the advisory lock is the guard',
@@ -239,7 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'part of a line is not given back',
     file: 'attempt.ts',
-    find: 'if (this.#claim.mayHold(rows)) await this.#claim.release(handle);',
+    find: 'if (this.#claim.mayHold(rows)) await this.#claim.release(own);',
     replace: '',
   },
   {
@@ -251,7 +257,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a failed try keeps its claim',
     file: 'attempt.ts',
-    find: 'await this.#claim.release(this.#call.db);',
+    find: 'await this.#claim.release(this.#call.db.withoutPlugins());',
     replace: '',
   },
   {
@@ -279,6 +285,24 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.hasSent',
   },
   {
+    name: 'statements that came too late are not missed',
+    file: 'gate.ts',
+    find: 'this.late ??= { error };',
+    replace: '',
+  },
+  {
+    name: 'a transaction that SQLite has ended is not missed',
+    file: 'gate.ts',
+    find: 'if (this.#isDoubtful) await this.#verify(connection);',
+    replace: '',
+  },
+  {
+    name: 'SQLite gets statements side by side',
+    file: 'gate.ts',
+    find: "this.isSerial = call.dialect === 'sqlite';",
+    replace: 'this.isSerial = false;',
+  },
+  {
     name: "a transaction's DDL does not renew its claim",
     file: 'gate.ts',
     find: 'await this.#claim.check(connection, (error) => this.doom(error));',
@@ -288,7 +312,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: an expired claim is never discarded',
     file: 'batch_attempt.ts',
-    find: 'if (seen.some((row) => row.expired)) unit.push(ledger.discard(entries));',
+    find: 'if (dead.length > 0) unit.push(ledger.discard(dead));',
     replace: '',
   },
   {
@@ -309,6 +333,18 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'batch_attempt.ts',
     find: '[...before, ...after, ...ddl]',
     replace: '[...ddl, ...before, ...after]',
+  },
+  {
+    name: "batch: a column that is missing is the ledger's",
+    file: 'batch_attempt.ts',
+    find: '(isMissingColumn(error) && !isMissing &&',
+    replace: '(isMissingColumn(error) &&',
+  },
+  {
+    name: 'batch: a network that is gone is the DDL',
+    file: 'batch_attempt.ts',
+    find: ' || isUnreachable ||',
+    replace: ' ||',
   },
   {
     name: 'batch: all failures are the DDL',
@@ -360,6 +396,13 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (!isMissingTable(error)) throw error;',
     replace: 'throw error;',
   },
+  {
+    name: "whoever does not wait is told nothing of the DDL's error",
+    file: 'bootstrap.ts',
+    find:
+      "return isSecond && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';",
+    replace: "return isSecond && this.#settings.version === '' ? 'at-once' : 'after-a-pause';",
+  },
   // Work, waiting, contention
   {
     name: 'an expired claim is waited for',
@@ -376,7 +419,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the signal is not looked at',
     file: 'wait.ts',
-    find: 'if (this.#signal?.aborted) return { error: this.#signal.reason };',
+    find: 'if (this.isAborted) return { error: this.#signal?.reason };',
     replace: '',
   },
   {
