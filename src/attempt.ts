@@ -7,7 +7,7 @@
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
 import { isAbortedTransaction, isMissingTable } from './contention.ts';
-import { DdlStalledError, LeaseLostError } from './errors.ts';
+import { DdlStalledError, LeaseLostError, NO_STATEMENT } from './errors.ts';
 import { abortedError, DdlGate } from './gate.ts';
 import { checkedInstance, type Database, gatedTransaction, type Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
@@ -78,9 +78,7 @@ export class Attempt {
     const { details: { version }, log } = this.#call;
     log(`installing version ${JSON.stringify(version)} as "${this.#claim.owner}"`);
     await this.#runDdl(handle);
-    if (this.#gate?.hasIssued === false) {
-      log('the ddl issued no statement through the instance it was given');
-    }
+    if (this.#gate?.hasIssued === false) log(NO_STATEMENT);
     return await this.#finish(own);
   }
 
@@ -191,9 +189,8 @@ export class Attempt {
 
   #stalled(): DdlStalledError {
     return new DdlStalledError(
-      `the ddl has issued no statement through the instance it was given. It may be waiting for ` +
-        `the connection that its own transaction holds: use the instance that 'ddl' receives, or ` +
-        `strategy 'lease'. What it does on another instance from now on is not undone`,
+      `${NO_STATEMENT}. It may be waiting for the connection that its own transaction holds: use ` +
+        `that instance, or strategy 'lease'. What it does elsewhere from now on is not undone`,
       { ...this.#call.details, cause: this.#call.settings.signal?.reason },
     );
   }

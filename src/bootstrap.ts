@@ -319,8 +319,8 @@ class Bootstrap {
       : details.cause !== undefined
       ? `the database was busy: ${messageOf(details.cause)}`
       : performance.now() - this.#askedAt > UNANSWERED_MS
-      ? 'the database, or the pool of its connections, did not answer'
-      : 'another caller is installing in a transaction, where nobody can see who';
+      ? 'the database did not answer'
+      : 'another caller is installing in a transaction';
     const waitedMs = Math.round(this.#call.patience.elapsedMs);
     const problem = `not installed after waiting ${waitedMs} ms, where 'waitTimeoutMs' is ` +
       `${this.#settings.waitTimeoutMs}; ${found}. Call again, or raise it if the schema takes longer`;

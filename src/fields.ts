@@ -55,6 +55,18 @@ export function duration(least: number): Rule {
   };
 }
 
+// A lone surrogate is not text: every engine would store the same replacement character for it.
+const UNSTORABLE = /[\0\p{Surrogate}]/u;
+
+/** The rule of a text that a database can store. */
+export function text(most: number, unit: string, sizeOf: (value: string) => number): Rule {
+  return {
+    type: 'string',
+    holds: (value: string) => value !== '' && sizeOf(value) <= most && !UNSTORABLE.test(value),
+    words: `be a string of 1 to ${most} ${unit} without NUL or lone surrogates`,
+  };
+}
+
 /** The one grammar of every message about bad input. */
 export function problem(
   field: string,

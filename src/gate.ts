@@ -99,7 +99,7 @@ export class DdlGate implements Gate {
   #check(sql: string): void {
     if (!this.isOpen) {
       // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-      const reason = 'its install is over, or its ddl had returned: await each statement';
+      const reason = 'its ddl had returned, or was given up. Await each statement';
       const error = new StatementRefusedError(sql, reason, this.#call.details);
       this.late ??= { error };
       throw error;
@@ -108,8 +108,7 @@ export class DdlGate implements Gate {
   }
 }
 
-const SEVERAL = 'it is several statements in one text, of which some drivers run the first only. ' +
-  'Send them one by one';
+const SEVERAL = 'it is several statements in one text. Send them one by one';
 
 /** The DDL returned, but `swallowed` an error, or something in it has rolled the transaction back. */
 export function abortedError(
@@ -121,8 +120,8 @@ export function abortedError(
     ? 'a statement of it rolled the transaction back'
     : 'a statement of it failed and the error was caught';
   return new TransactionAbortedError(
-    `the transaction of the ddl cannot be committed: ${found}. Nothing was installed. Let the ` +
-      `error of a failed statement through, or avoid the failing statement`,
+    `the transaction cannot be committed: ${found}. Nothing was installed. Let the error of a ` +
+      `failed statement through, or avoid it`,
     { ...details, cause },
   );
 }

@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { CompiledQuery } from './kysely.ts';
-import { quote, quoted, type Raw, raw, type Sql, sqlFor } from './sql.ts';
+import { type CompiledQuery, plain } from './kysely.ts';
+import { quote, quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
 /** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
@@ -60,31 +60,27 @@ const CLOCK: Readonly<Record<Dialect, string>> = {
 };
 
 /** Makes a table of a list in JSON, which is one parameter however long: D1 takes 100 of them. */
-const LINES: Readonly<Record<Dialect, readonly [Raw, Raw]>> = {
-  sqlite: [raw('json_each(cast('), raw(' as text)) as line')],
-  postgres: [raw('json_array_elements(cast('), raw(' as text)::json) as line')],
+const LINES: Readonly<Record<Dialect, string>> = {
+  sqlite: `json_each(cast(? as text)) as line`,
+  postgres: `json_array_elements(cast($1 as text)::json) as line`,
 };
-
-const INSTALLING = raw(`'installing'`);
-const INSTALLED = raw(`'installed'`);
 
 /** Builds the statements about one ledger table. */
 export class Ledger {
   /** The table as the caller's plugins left its name. */
   readonly table: { readonly schema?: string; readonly name: string };
   readonly #dialect: Dialect;
-  readonly #sql: Sql;
-  readonly #table: Raw;
-  readonly #clock: Raw;
-  readonly #columns: string;
+  readonly #path: string;
+  readonly #clock: string;
+  /** What a look and a guard answer with: all columns, and the database's clock beside them. */
+  readonly #all: string;
 
   constructor(table: Ledger['table'], dialect: Dialect) {
     const { schema, name } = this.table = table;
     this.#dialect = dialect;
-    this.#sql = sqlFor(dialect);
-    this.#table = raw([...(schema ? [schema] : []), name].map(quote).join('.'));
-    this.#clock = raw(CLOCK[dialect]);
-    this.#columns = `*, ${this.#clock.raw} as clock`;
+    this.#path = [...(schema ? [schema] : []), name].map(quote).join('.');
+    this.#clock = CLOCK[dialect];
+    this.#all = `*, ${this.#clock} as clock`;
   }
 
   /** The same table, by a name that no setting of the session leads elsewhere. */
@@ -92,22 +88,22 @@ export class Ledger {
     return new Ledger({ schema, name: this.table.name }, this.#dialect);
   }
 
-  /** Reads the row of a version, or the whole ledger, with the database's clock beside it. */
+  /** Reads the row of a version, or the whole ledger. */
   probe(version?: string): CompiledQuery {
-    const columns = raw(this.#columns);
+    const sql = `select ${this.#all} from ${this.#path}`;
     return version === undefined
-      ? this.#sql`select ${columns} from ${this.#table}`
-      : this.#sql`select ${columns} from ${this.#table} where name = ${version}`;
+      ? plain(sql)
+      : plain(`${sql} where name = ${this.#at(1)}`, [version]);
   }
 
   /** Creates the table if it is missing. */
   create(): CompiledQuery {
     // Unique, so that two builds cannot lead one version to two different next ones.
     const columns = COLUMNS.map(([column, type]) =>
-      `${column} ${type}${column === 'previous' ? ' unique' : ''}`
+      `, ${column} ${type}${column === 'previous' ? ' unique' : ''}`
     );
-    const all = raw(['name text not null primary key', ...columns].join(', '));
-    return this.#sql`create table if not exists ${this.#table} (${all})`;
+    const all = `name text not null primary key${columns.join('')}`;
+    return plain(`create table if not exists ${this.#path} (${all})`);
   }
 
   /**
@@ -121,48 +117,77 @@ export class Ledger {
     leaseMs: number,
     furtherColumns = '',
   ): CompiledQuery {
-    const [open, close] = LINES[this.#dialect];
-    const lines = JSON.stringify(entries.map(({ name, previous }) => [name, previous]));
-    return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, lease)
-      select line.value ->> 0, line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLING},
-      ${this.#clock}, ${this.#leaseEnd(leaseMs)} from ${open}${lines}${close} where true
-      on conflict do nothing returning ${raw(this.#columns + furtherColumns)}`;
+    const lease = `lease) select ${
+      this.#claimed(owner, 'installing')
+    }, ${this.#clock} + ${leaseMs}`;
+    return plain(
+      `insert into ${this.#path} (name, previous, owner, state, since, ${lease} ` +
+        `from ${LINES[this.#dialect]} where true on conflict do nothing ` +
+        `returning ${this.#all}${furtherColumns}`,
+      [JSON.stringify(entries.map(({ name, previous }) => [name, previous]))],
+    );
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
   install(entries: readonly Entry[], owner: string, checksum: string | null): CompiledQuery {
-    const [open, close] = LINES[this.#dialect];
     const last = entries.at(-1);
-    const lines = JSON.stringify(
-      entries.map((entry) => [entry.name, entry.previous, entry === last ? checksum : null]),
+    const checked = `checksum) select ${this.#claimed(owner, 'installed')}, line.value ->> 2`;
+    return plain(
+      `insert into ${this.#path} (name, previous, owner, state, since, ${checked} ` +
+        `from ${LINES[this.#dialect]}`,
+      [JSON.stringify(
+        entries.map((entry) => [entry.name, entry.previous, entry === last ? checksum : null]),
+      )],
     );
-    return this.#sql`insert into ${this.#table} (name, previous, owner, state, since, checksum)
-      select line.value ->> 0, line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLED},
-      ${this.#clock}, line.value ->> 2 from ${open}${lines}${close}`;
   }
 
   /** Deletes the claims of these owners that have run out. */
   discard(owners: readonly string[]): CompiledQuery {
-    return this.#sql`delete from ${this.#table}
-      where owner in ${owners} and state = ${INSTALLING} and lease < ${this.#clock}`;
+    return plain(
+      `delete from ${this.#path} where owner in (${owners.map(quoted).join(', ')}) ` +
+        `and state = 'installing' and lease < ${this.#clock}`,
+    );
   }
 
   /** Renews the owner's claim, and returns it. */
   renew(owner: string, leaseMs: number): CompiledQuery {
-    return this.#sql`update ${this.#table} set lease = ${this.#leaseEnd(leaseMs)}
-      where owner = ${owner} and state = ${INSTALLING} returning ${raw(this.#columns)}`;
+    return this.#update(`lease = ${this.#clock} + ${leaseMs}`, [owner]);
   }
 
   /** Turns the owner's claim into installed rows, and returns them; the checksum is for `version`. */
   finish(owner: string, version: string, checksum: string | null): CompiledQuery {
-    return this.#sql`update ${this.#table} set state = ${INSTALLED}, lease = null,
-      since = ${this.#clock}, checksum = case when name = ${version} then ${checksum} end
-      where owner = ${owner} and state = ${INSTALLING} returning ${raw(this.#columns)}`;
+    return this.#update(
+      `state = 'installed', lease = null, since = ${this.#clock}, ` +
+        `checksum = case when name = ${this.#at(1)} then ${this.#at(2)} end`,
+      [version, checksum, owner],
+    );
   }
 
   /** Gives the owner's claim back. */
   release(owner: string): CompiledQuery {
-    return this.#sql`delete from ${this.#table} where owner = ${owner} and state = ${INSTALLING}`;
+    return plain(`delete from ${this.#path} where ${this.#owned(1)}`, [owner]);
+  }
+
+  #update(change: string, parameters: readonly unknown[]): CompiledQuery {
+    const owned = this.#owned(parameters.length);
+    return plain(
+      `update ${this.#path} set ${change} where ${owned} returning ${this.#all}`,
+      parameters,
+    );
+  }
+
+  /** The guard of all that an owner does with its claim. */
+  #owned(at: number): string {
+    return `owner = ${this.#at(at)} and state = 'installing'`;
+  }
+
+  /** The first columns of a row that an owner inserts. */
+  #claimed(owner: string, state: string): string {
+    return `line.value ->> 0, line.value ->> 1, ${quoted(owner)}, '${state}', ${this.#clock}`;
+  }
+
+  #at(position: number): string {
+    return this.#dialect === 'postgres' ? `$${position}` : '?';
   }
 
   /**
@@ -172,16 +197,19 @@ export class Ledger {
   columns(): CompiledQuery {
     if (this.#dialect === 'sqlite') {
       const { schema, name } = this.table;
-      const path = [name, ...(schema ? [schema] : [])];
-      return this.#sql`select name as "column", pk as "key",
-        "notnull" and dflt_value is null as required from pragma_table_info${path}`;
+      const path = [name, ...(schema ? [schema] : [])].map(quoted).join(', ');
+      return plain(
+        `select name as "column", pk as "key", "notnull" and dflt_value is null as required ` +
+          `from pragma_table_info(${path})`,
+      );
     }
-    return this.#sql`select a.attname as "column", i.indisprimary as "key",
-      a.attnotnull and not a.atthasdef and a.attidentity = '' as required
-      from pg_catalog.pg_attribute a left join pg_catalog.pg_index i
-      on i.indrelid = a.attrelid and i.indisprimary and a.attnum = any(i.indkey)
-      where a.attrelid = to_regclass(${this.#table.raw})
-      and a.attnum > 0 and not a.attisdropped`;
+    return plain(
+      `select attname as "column", indisprimary as "key", ` +
+        `attnotnull and not atthasdef and attidentity = '' as required ` +
+        `from pg_catalog.pg_attribute left join pg_catalog.pg_index ` +
+        `on indrelid = attrelid and indisprimary and attnum = any(indkey) ` +
+        `where attrelid = to_regclass(${quoted(this.#path)}) and attnum > 0 and not attisdropped`,
+    );
   }
 
   /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each. */
@@ -189,7 +217,7 @@ export class Ledger {
     const [state, ...others] = COLUMNS;
     const add = (columns: readonly (typeof COLUMNS[number])[]) =>
       columns.filter(([column]) => !present.includes(column)).map(([column, type]) =>
-        this.#sql`alter table ${this.#table} add column ${raw(`${column} ${type}`)}`
+        plain(`alter table ${this.#path} add column ${column} ${type}`)
       );
     // Without it nobody can claim, so it comes last: when the guard of the branches is there.
     return [...add(others), this.#createIndex(), ...add([state])];
@@ -198,11 +226,12 @@ export class Ledger {
   // SQLite cannot add a unique column. Postgres cuts a longer name, to that of the table itself.
   #createIndex(): CompiledQuery {
     const { schema, name } = this.table;
-    const index = quote(`${name.slice(0, 50)}_previous_key`);
-    const isPlacedByIndex = this.#dialect === 'sqlite' && schema !== undefined;
-    const path = raw(isPlacedByIndex ? `${quote(schema)}.${index}` : index);
-    const table = isPlacedByIndex ? raw(quote(name)) : this.#table;
-    return this.#sql`create unique index if not exists ${path} on ${table} (previous)`;
+    let index = quote(`${name.slice(0, 50)}_previous_key`);
+    let table = this.#path;
+    if (this.#dialect === 'sqlite' && schema) {
+      [index, table] = [`${quote(schema)}.${index}`, quote(name)];
+    }
+    return plain(`create unique index if not exists ${index} on ${table} (previous)`);
   }
 
   /** Whether the table, by its columns, is one of an older release; false for one that is not there. */
@@ -212,11 +241,7 @@ export class Ledger {
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */
   exists(): CompiledQuery {
-    return this.#sql`select to_regclass(${this.#table.raw}) as found`;
-  }
-
-  #leaseEnd(leaseMs: number): Raw {
-    return raw(`${this.#clock.raw} + ${leaseMs}`);
+    return plain(`select to_regclass(${quoted(this.#path)}) as found`);
   }
 }
 

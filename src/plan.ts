@@ -43,7 +43,8 @@ export interface PlanOptions {
  *
  * The checksum is over the SQL text alone: not the parameters, since seeded ids and timestamps
  * differ every time, and neither white space nor comments. A plan freezes what the DDL made up as
- * it ran: random values, timestamps, and with a `shadow` whatever it read there.
+ * it ran: random values, timestamps, and with a `shadow` whatever it read there. What a statement
+ * does is told by its text: a `select` is a read, though a function that it calls may write.
  *
  * @example
  * ```ts

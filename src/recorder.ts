@@ -7,6 +7,7 @@
 
 import {
   DdlStalledError,
+  NO_STATEMENT,
   NotRecordableError,
   type SchemaErrorDetails,
   StatementRefusedError,
@@ -68,8 +69,7 @@ export async function record(
   if (recorder.statements.length === 0) {
     throw new NotRecordableError(
       undefined,
-      `the ddl issued no statement through the instance it was given: it must have used another ` +
-        `one. Use the instance that 'ddl' receives`,
+      `${NO_STATEMENT}. Use the instance that 'ddl' receives`,
       options.details,
     );
   }
@@ -80,13 +80,8 @@ export async function record(
 function ended({ patience, details }: RecordOptions): { error: unknown } | undefined {
   const end = patience?.exhausted();
   if (patience?.isAborted || !end) return end;
-  return {
-    error: new DdlStalledError(
-      `the ddl did not return while it was recorded. Nothing was sent. It may be waiting for what ` +
-        `is not of the database`,
-      details,
-    ),
-  };
+  const found = 'the ddl did not return while it was recorded. Nothing was sent';
+  return { error: new DdlStalledError(found, details) };
 }
 
 class Recorder {
@@ -206,13 +201,8 @@ class Recorder {
   /** A value that throws as soon as anyone looks at it. */
   #unknown(sql: string): unknown {
     const refuse = () => this.#refuse(sql, 'what it answers is used');
-    const unknown = new Proxy(function () {}, {
-      get: refuse,
-      has: refuse,
-      apply: refuse,
-      ownKeys: refuse,
-      getPrototypeOf: refuse,
-    });
+    // Whatever anybody does to it asks the inner one for a way to do that.
+    const unknown = new Proxy(function () {}, new Proxy({}, { get: () => refuse }));
     this.#unknowns.set(unknown, sql);
     return unknown;
   }

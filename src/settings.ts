@@ -6,7 +6,7 @@
 
 import type { AtomicBatch } from './batch.ts';
 import type { BootstrapConfig, Ddl, Strategy, UpgradeStep } from './config.ts';
-import { checkFields, duration, oneOf, problem, type Rule } from './fields.ts';
+import { checkFields, duration, oneOf, problem, type Rule, text } from './fields.ts';
 import type { Handle, KyselyLike } from './kysely.ts';
 import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 import { replay } from './recorder.ts';
@@ -24,42 +24,29 @@ export type Settings =
     readonly plans: readonly SchemaPlanData[];
   };
 
-// A lone surrogate is not text: every engine would store the same replacement character for it.
-const UNSTORABLE = /[\0\p{Surrogate}]/u;
-
 /** What each field must be. */
 export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
-  version: {
-    type: 'string',
-    holds: (value: string) => /^[^]{1,255}$/.test(value) && !UNSTORABLE.test(value),
-    words: 'be a string of 1 to 255 characters without NUL or lone surrogates',
-  },
+  version: text(255, 'characters', (value) => value.length),
   ddl: { type: 'function', words: 'be a function or a plan' },
   marker: {
     type: 'string',
-    holds: (value: string) => /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value) && !/\s/.test(value),
+    holds: (value: string) => /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value),
     words: 'be a string that matches [a-zA-Z_][a-zA-Z0-9_]* and has at most 63 characters',
   },
-  schema: {
-    type: 'string',
-    holds: (value: string) =>
-      /^[^]{1,63}$/.test(value) && new TextEncoder().encode(value).length <= 63 &&
-      !UNSTORABLE.test(value),
-    words: 'be a string of 1 to 63 bytes without NUL or lone surrogates',
-  },
+  schema: text(63, 'bytes', (value) => new TextEncoder().encode(value).length),
   dialect: oneOf('sqlite', 'postgres'),
   logger: {
     type: 'object',
     holds: ({ log, error }: Partial<Record<'log' | 'error', unknown>>) =>
       [log, error].every((part) => part === undefined || typeof part === 'function'),
-    words: "be an object whose 'log' and 'error' are functions, if it has them",
+    words: 'be an object with functions as its log and error, or without',
   },
   batch: {
     type: 'object',
     holds: ({ database, execute }: Partial<AtomicBatch>) =>
       (typeof database === 'object' || typeof database === 'function') &&
       typeof execute === 'function',
-    words: "be an object with 'database' and 'execute', as d1Batch() makes one",
+    words: 'be an AtomicBatch, as d1Batch() makes one',
   },
   assumeFresh: { type: 'boolean', words: 'be a boolean' },
   strategy: oneOf('auto', 'batch', 'transaction', 'lease'),
@@ -69,7 +56,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   upgrades: {
     type: 'object',
     holds: (steps: unknown) => Array.isArray(steps),
-    words: 'be a list of steps, each with a version as its `from` and a `ddl`',
+    words: 'be a list of steps, { from, ddl }',
   },
   onNewer: oneOf('ignore', 'warn', 'error'),
   onDrift: oneOf('ignore', 'warn', 'error'),

@@ -167,8 +167,7 @@ export function refusalInUnit(statements: readonly Statement[]): string | undefi
     const [first = '', second = ''] = words;
     const control = CONTROL.has(first) ? first : CONTROL.has(`${first} ${second}`) ? first : '';
     if (control) {
-      return `"${control}" would split the unit that the schema is installed in. Leave it out: ` +
-        `the whole ddl is one transaction already`;
+      return `"${control}" would split the unit. Leave it out: the ddl is one transaction already`;
     }
     const outside = first === 'vacuum'
       ? first

@@ -40,8 +40,8 @@ export async function inTransaction<T>(
 // SQLite ends a transaction that it cannot commit, and Kysely's rollback then fails.
 function rolledBack({ details }: Call, cause: unknown): TransactionAbortedError {
   return new TransactionAbortedError(
-    `the database rolled the transaction back when it was to be committed, as it does when the ` +
-      `disk is full or cannot be written, and Kysely keeps its error back. Nothing was installed`,
+    `the database rolled the transaction back at its commit, as it does on a full disk, and ` +
+      `Kysely keeps its error back. Nothing was installed`,
     { ...details, cause },
   );
 }

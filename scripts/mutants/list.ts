@@ -15,57 +15,59 @@ export interface Mutant {
   readonly isQuick?: true;
 }
 
-const OWNED = 'where owner = ${owner} and state = ${INSTALLING}';
-const NOT_OWNED = 'where state = ${INSTALLING}';
-const IN_ANY_STATE = 'where owner = ${owner}';
-const RENEW = 'set lease = ${this.#leaseEnd(leaseMs)}\n      ';
-const FINISH = 'then ${checksum} end\n      ';
-const RELEASE = 'delete from ${this.#table} ';
+const GUARD = "`owner = ${this.#at(at)} and state = 'installing'`";
+const OF_ANYBODY = "`${this.#at(at)} is not null and state = 'installing'`";
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
   // The statements
   {
-    name: 'renew: whoever owns it',
+    name: 'renew, finish, release: whoever owns it',
     file: 'ledger.ts',
-    find: RENEW + OWNED,
-    replace: RENEW + NOT_OWNED,
+    find: GUARD,
+    replace: OF_ANYBODY,
+  },
+  {
+    name: 'renew, finish, release: whatever its state',
+    file: 'ledger.ts',
+    find: GUARD,
+    replace: '`owner = ${this.#at(at)}`',
+  },
+  {
+    name: 'renew, finish: whoever owns it',
+    file: 'ledger.ts',
+    find: 'where ${owned} returning',
+    replace: "where ${owned.replace('owner = ', 'null is not ')} returning",
   },
   {
     name: 'renew: whatever its state',
     file: 'ledger.ts',
-    find: RENEW + OWNED,
-    replace: RENEW + IN_ANY_STATE,
-  },
-  {
-    name: 'finish: whoever owns it',
-    file: 'ledger.ts',
-    find: FINISH + OWNED,
-    replace: FINISH + NOT_OWNED,
+    find: 'where ${owned} returning',
+    replace: "where ${owned.replace(/ and state.*/, '')} returning",
   },
   {
     name: 'finish: state not set',
     file: 'ledger.ts',
-    find: 'set state = ${INSTALLED}, lease = null',
-    replace: 'set lease = null',
+    find: "`state = 'installed', lease = null,",
+    replace: '`lease = null,',
   },
   {
     name: 'finish: lease not cleared',
     file: 'ledger.ts',
-    find: 'set state = ${INSTALLED}, lease = null',
-    replace: 'set state = ${INSTALLED}',
+    find: "`state = 'installed', lease = null,",
+    replace: "`state = 'installed',",
   },
   {
     name: 'release: whoever owns it',
     file: 'ledger.ts',
-    find: RELEASE + OWNED,
-    replace: RELEASE + NOT_OWNED,
+    find: 'delete from ${this.#path} where ${this.#owned(1)}',
+    replace: "delete from ${this.#path} where ${this.#at(1)} is not null and state = 'installing'",
   },
   {
     name: 'release: whatever its state',
     file: 'ledger.ts',
-    find: RELEASE + OWNED,
-    replace: RELEASE + IN_ANY_STATE,
+    find: 'delete from ${this.#path} where ${this.#owned(1)}',
+    replace: 'delete from ${this.#path} where owner = ${this.#at(1)}',
   },
   {
     name: 'claim: fails where a row is',
@@ -76,29 +78,29 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'claim: counts as installed',
     file: 'ledger.ts',
-    find: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLING}',
-    replace: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLED}',
+    find: "this.#claimed(owner, 'installing')",
+    replace: "this.#claimed(owner, 'installed')",
     isQuick: true,
   },
   {
     name: "claim: lease by the caller's clock",
     file: 'ledger.ts',
-    find: 'raw(`${this.#clock.raw} + ${leaseMs}`)',
-    replace: 'raw(`${Date.now()} + ${leaseMs}`)',
+    find: '${this.#clock} + ${leaseMs}`;',
+    replace: '${Date.now()} + ${leaseMs}`;',
     isQuick: true,
   },
   {
     name: 'batch: does not fail where a row is',
     file: 'ledger.ts',
-    find: 'line.value ->> 2 from ${open}${lines}${close}`',
-    replace: 'line.value ->> 2 from ${open}${lines}${close} where true on conflict do nothing`',
+    find: '`from ${LINES[this.#dialect]}`,',
+    replace: '`from ${LINES[this.#dialect]} where true on conflict do nothing`,',
     isQuick: true,
   },
   {
     name: 'batch: row never finished',
     file: 'ledger.ts',
-    find: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLED}',
-    replace: 'line.value ->> 1, ${raw(quoted(owner))}, ${INSTALLING}',
+    find: "this.#claimed(owner, 'installed')",
+    replace: "this.#claimed(owner, 'installing')",
   },
   {
     name: 'discard: claims that still hold',
@@ -110,8 +112,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'discard: installed rows too',
     file: 'ledger.ts',
-    find: 'and state = ${INSTALLING} and lease < ${this.#clock}',
-    replace: '',
+    find: "`and state = 'installing' and lease < ${this.#clock}`",
+    replace: '``',
   },
   {
     name: "expiry by the caller's clock",
@@ -438,7 +440,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a serialization failure is final',
     file: 'contention.ts',
-    find: "if (hasAny(codes, ['40001', '40P01'])) return 'race';",
+    find: '<(40001|40P01)>|',
     replace: '',
   },
   {

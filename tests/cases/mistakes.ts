@@ -101,7 +101,7 @@ export const cases: readonly Case[] = [
         for (const promise of lost) promise.catch(() => {});
       }, { strategy: 'transaction' });
       const error = await thrownAs(StatementRefusedError, failing);
-      assert.match(error.message, /await each statement/);
+      assert.match(error.message, /Await each statement/);
       await Promise.allSettled(lost);
       const tables = ['one', 'two', 'three', 'one_more', 'two_more', 'three_more', 'migrations'];
       assert.deepEqual(await present(t.connect(), tables), []);

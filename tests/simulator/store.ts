@@ -156,8 +156,7 @@ class Copy {
 }
 
 /** What the catalogue of Postgres has, in that of SQLite. */
-const COLUMNS_OF = `select name as "column", pk as "key", 0 as required
-  from pragma_table_info(replace($1, '"', ''))`;
+const COLUMNS_OF = `select name as "column", pk as "key", 0 as required from pragma_table_info`;
 
 const translations = new Map<string, string>();
 
@@ -165,8 +164,8 @@ const translations = new Map<string, string>();
 function translated(sql: string): string {
   let text = translations.get(sql);
   if (text === undefined) {
-    const known = /pg_attribute.*to_regclass\((\$1)\)/s.test(sql) ? COLUMNS_OF : sql;
-    text = known
+    const table = /pg_attribute.*to_regclass\('"(\w+)"'\)/s.exec(sql)?.[1];
+    text = (table ? `${COLUMNS_OF}('${table}')` : sql)
       .replaceAll(/\$(\d+)/g, '?$1')
       .replace(/json_array_elements\((.*?)::json\)/, 'json_each($1)')
       .replace(/\(select nspname .*? tableoid\)/, 'null')
