@@ -21,8 +21,9 @@ export interface Logger {
 }
 
 /**
- * The caller's DDL. It receives the Kysely instance to use: a transaction where there is one.
- * Statements on any other instance are outside the unit, and may wait for a connection for ever.
+ * The caller's DDL. It receives the Kysely instance to use: a transaction where there is one, and
+ * awaits each statement. Statements on any other instance are outside the unit, and may wait for a
+ * connection for ever.
  */
 export type Ddl<K extends KyselyLike> = (db: K) => unknown;
 
@@ -105,8 +106,9 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    * - `'lease'`: statements of their own under a renewed claim, for drivers without transactions
    *   and for DDL that cannot run in one. The DDL must be idempotent, since it runs again after a
    *   crash.
-   * - `'auto'`: `'batch'` if there is one, else `'transaction'`; `'lease'` if the driver says that it has no transactions, or if
-   *   `ddl` takes no parameter, since then it must be using an instance of its own.
+   * - `'auto'`: `'batch'` if there is one, else `'transaction'`; `'lease'` if the driver says that it
+   *   has no transactions, or if `ddl` declares no parameter, since then it must be using an instance
+   *   of its own.
    *
    * @default {'auto'}
    */

@@ -117,8 +117,8 @@ export class ForeignTableError extends SchemaError {
 }
 
 /**
- * A statement of the DDL cannot be part of the one unit that the schema is installed in. It has
- * not been sent, and the unit is rolled back.
+ * A statement of the DDL cannot be part of the one unit that the schema is installed in, or came
+ * after the DDL had returned. It has not been sent, and the unit is rolled back.
  */
 export class StatementRefusedError extends SchemaError {
   static {
@@ -149,7 +149,7 @@ export class TransactionAbortedError extends SchemaError {
  * The DDL issued no statement through the instance it was given before `waitTimeoutMs` ran out or
  * the signal was aborted. It may be using another instance, and waiting for the connection that
  * the transaction around it holds. Statements that it issues on that other instance from now on
- * are outside the library's control.
+ * are outside the library's control. Or the DDL did not return in that time while it was recorded.
  */
 export class DdlStalledError extends SchemaError {
   static {
@@ -157,7 +157,10 @@ export class DdlStalledError extends SchemaError {
   }
 }
 
-/** The DDL cannot be recorded, since it needs an answer from the database. Nothing was sent. */
+/**
+ * The DDL cannot be recorded, since it needs an answer from the database, even if it has caught this
+ * error. Nothing was sent.
+ */
 export class NotRecordableError extends SchemaError {
   static {
     identify(this, 'NotRecordableError', 'NOT_RECORDABLE');
