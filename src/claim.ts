@@ -115,14 +115,17 @@ export class Claim {
     await this.#renewal;
   }
 
+  /** Whether {@linkcode check} has something to do. */
+  get isInDoubt(): boolean {
+    return this.#isLost || this.#age() > this.#call.settings.leaseMs;
+  }
+
   /**
    * Throws if the claim is lost. An owner that slept past its lease, which no timer can prevent,
    * renews it first: that shows whether another caller was faster.
    */
   async check(handle: Handle, onError: (error: unknown) => void): Promise<void> {
-    if (!this.#isLost && this.#age() > this.#call.settings.leaseMs) {
-      await this.#renewNow(handle, onError);
-    }
+    if (!this.#isLost) await this.#renewNow(handle, onError);
     if (this.#isLost) throw this.#lost('was taken over');
   }
 

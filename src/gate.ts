@@ -58,7 +58,9 @@ export class DdlGate implements Gate {
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
-    await this.#claim.check(connection, (error) => this.doom(error));
+    if (this.#claim.isInDoubt) {
+      await this.#claim.check(connection, (error) => this.doom(error));
+    }
     if (this.#isDoubtful) await this.#verify(connection);
     // Again, as a renewal may have taken its time, or have found the transaction gone.
     this.#check(sql);

@@ -103,7 +103,9 @@ export class Ledger {
       `, ${column} ${type}${column === 'previous' ? ' unique' : ''}`
     );
     const all = `name text not null primary key${columns.join('')}`;
-    return plain(`create table if not exists ${this.#path} (${all})`);
+    // Its rows are looked for by name alone, so one tree is enough for them and their key.
+    const layout = this.#dialect === 'sqlite' ? ' without rowid' : '';
+    return plain(`create table if not exists ${this.#path} (${all})${layout}`);
   }
 
   /**

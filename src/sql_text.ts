@@ -61,6 +61,7 @@ function piecesOf(sql: string, dialect: Dialect): string[] {
 /** The kind of a piece, by how it begins. Asked for every piece of every DDL, so it is no regex. */
 function kindOf(piece: string, dialect: Dialect): Token['kind'] {
   const first = piece[0]!;
+  if (first === ' ') return 'space';
   if ((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first === '_') {
     return piece[1] === `'` ? 'string' : 'word';
   }
@@ -117,21 +118,21 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
     [words, said] = [[], []];
   };
   for (const piece of piecesOf(text, dialect)) {
+    const kind = kindOf(piece, dialect);
     if (piece === ';' && !isBody && parens === 0) end();
-    else {
-      const kind = kindOf(piece, dialect);
-      if (kind !== 'space' && kind !== 'comment') said.push(piece);
-      if (kind === 'word') {
-        const word = piece.toLowerCase();
-        const starts = dialect === 'sqlite'
-          ? word === 'begin'
-          : word === 'atomic' && before === 'begin';
-        if (isBody) isBody = !(word === 'end' && /^(;|begin|atomic)$/.test(before));
-        else if (starts && parens === 0) isBody = hasBody(words);
-        words.push(word);
-      } else if (piece === '(') parens++;
-      else if (piece === ')') parens = Math.max(0, parens - 1);
-      if (kind !== 'space' && kind !== 'comment') before = piece.toLowerCase();
+    else if (kind === 'word') {
+      const word = piece.toLowerCase();
+      const begins = dialect === 'sqlite'
+        ? word === 'begin'
+        : word === 'atomic' && before === 'begin';
+      if (begins && !isBody && parens === 0) isBody = hasBody(words);
+      else if (isBody && word === 'end') isBody = !/^(;|begin|atomic)$/.test(before);
+      words.push(before = word);
+      said.push(piece);
+    } else if (kind !== 'space' && kind !== 'comment') {
+      said.push(before = piece);
+      if (piece === '(') parens++;
+      if (piece === ')' && parens > 0) parens--;
     }
     at += piece.length;
   }
