@@ -1,6 +1,6 @@
 /**
  * The versions of Kysely that the library says it works with: what users' types do, and the main
- * cases on SQLite, Postgres and D1.
+ * cases on SQLite, libSQL, Postgres and D1.
  *
  *     deno run -A scripts/kysely_versions.ts [VERSION]
  *

@@ -1,6 +1,6 @@
 /**
- * What is run with each version of Kysely: the cases that every user meets, on SQLite, Postgres and
- * D1. Run by Node's test runner.
+ * What is run with each version of Kysely: the cases that every user meets, on SQLite, libSQL,
+ * Postgres and D1. Run by Node's test runner.
  *
  * @module
  */
@@ -19,6 +19,7 @@ import { cases as races } from '../../tests/cases/races.ts';
 import { install, TABLES } from '../../tests/cases/support.ts';
 import { d1 } from '../../tests/engines/cloudflare.ts';
 import type { Engine, TestDatabase } from '../../tests/engines/engine.ts';
+import { libsqlFile } from '../../tests/engines/libsql.ts';
 import { pg } from '../../tests/engines/postgres.ts';
 import { sqlite } from '../../tests/engines/sqlite.ts';
 import { type EngineTest, testOn } from '../../tests/support/test_on.ts';
@@ -48,7 +49,7 @@ function mainOf<T extends { readonly name: string }>(all: readonly T[]): T[] {
   return all.filter(({ name }) => MAIN.some((start) => name.startsWith(start)));
 }
 
-for (const engine of [sqlite, pg, d1]) testOn(engine, testsOf(engine));
+for (const engine of [sqlite, libsqlFile, pg, d1]) testOn(engine, testsOf(engine));
 
 function testsOf(engine: Engine): EngineTest[] {
   return [
