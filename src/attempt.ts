@@ -154,7 +154,7 @@ export class Attempt {
     if (checksum !== undefined) return checksum;
     // Steps are not the canonical DDL, and under a lease nobody sees the statements.
     if (this.#work.from !== undefined || !this.#gate) return null;
-    return await checksumOf(this.#gate.changes);
+    return await checksumOf(this.#gate.changes, this.#call.dialect);
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */

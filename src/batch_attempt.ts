@@ -10,7 +10,7 @@ import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
 import { batchEpilogue, batchPrologue, createSchema, isSchemaMissing } from './postgres.ts';
-import { type BatchStatement, record, type RecordedStatement } from './recorder.ts';
+import { type BatchStatement, record } from './recorder.ts';
 import { deadOwners, type Work } from './work.ts';
 
 /** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
@@ -51,7 +51,7 @@ export class BatchAttempt {
     );
   }
 
-  async #record(): Promise<RecordedStatement[]> {
+  async #record(): Promise<BatchStatement[]> {
     try {
       const statements = await record(this.#call.db, this.#work.ddl, this.#call);
       for (const statement of statements) this.#checkLimits(statement);
@@ -62,10 +62,11 @@ export class BatchAttempt {
     }
   }
 
-  async #checksum(ddl: readonly RecordedStatement[]): Promise<string | null> {
-    const { checksum } = this.#call;
+  async #checksum(ddl: readonly BatchStatement[]): Promise<string | null> {
+    const { checksum, dialect } = this.#call;
     if (checksum !== undefined) return checksum;
-    return this.#work.from === undefined ? await checksumOf(ddl) : null;
+    if (this.#work.from !== undefined) return null;
+    return await checksumOf(ddl.map(({ sql }) => sql), dialect);
   }
 
   #checkLimits({ sql, parameters }: BatchStatement): void {

@@ -228,7 +228,8 @@ class Bootstrap {
   }
 
   async #checksum(): Promise<string> {
-    return await checksumOf(await record(this.#call.db, this.#settings.ddl, this.#call));
+    const ddl = await record(this.#call.db, this.#settings.ddl, this.#call);
+    return await checksumOf(ddl.map(({ sql }) => sql), this.#call.dialect);
   }
 
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */

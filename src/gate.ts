@@ -12,8 +12,8 @@ import {
   StatementRefusedError,
   TransactionAbortedError,
 } from './errors.ts';
-import type { Gate, Handle } from './kysely.ts';
-import { isRead, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
+import { type CompiledQuery, type Gate, type Handle, kindOf } from './kysely.ts';
+import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
 
 /** The gate of one try. */
 export class DdlGate implements Gate {
@@ -23,8 +23,8 @@ export class DdlGate implements Gate {
   hasIssued = false;
   /** True once one has been sent. */
   hasSent = false;
-  /** What the DDL has changed: what a recorder would record. */
-  readonly changes: Statement[] = [];
+  /** The texts of what the DDL has changed: what a recorder would record. */
+  readonly changes: string[] = [];
   /** The last error that a statement got. */
   lastFailure: { readonly error: unknown } | undefined;
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
@@ -50,11 +50,15 @@ export class DdlGate implements Gate {
   }
 
   /** Lets a statement in, or refuses it. */
-  async enter(sql: string, connection: Handle): Promise<void> {
+  async enter(query: CompiledQuery, connection: Handle): Promise<void> {
     const { dialect, details } = this.#call;
-    const statements = statementsOf(sql, dialect);
+    const { sql } = query;
     this.hasIssued = true;
     this.#check(sql);
+    // What Kysely has built is one statement, changes something and controls no transaction: reading
+    // it would be for nothing.
+    const isBuilt = !/^(Raw|SelectQuery)Node$/.test(kindOf(query));
+    const statements = isBuilt ? [] : statementsOf(sql, dialect);
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
@@ -65,7 +69,8 @@ export class DdlGate implements Gate {
     // Again, as a renewal may have taken its time, or have found the transaction gone.
     this.#check(sql);
     this.hasSent = true;
-    if (!isRead(statements)) this.changes.push(...statements);
+    if (isBuilt) this.changes.push(sql);
+    else if (!isRead(statements)) this.changes.push(...statements.map((one) => one.sql));
     this.#inFlight++;
   }
 

@@ -119,12 +119,17 @@ export function tableOf(select: CompiledQuery): { schema?: string; name: string 
   return schema ? { schema: schema.name, name: identifier.name } : { name: identifier.name };
 }
 
+/** What a statement is by Kysely's operation node; a text that it has not built is a `RawNode`. */
+export function kindOf(query: CompiledQuery): string {
+  return (query.query as { kind?: string } | undefined)?.kind ?? 'RawNode';
+}
+
 /** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
 export interface Gate {
   /** Whether one has to leave before the next one may enter. */
   readonly isSerial: boolean;
   /** Before it is sent on `connection`. Throws to refuse it. */
-  enter(sql: string, connection: Handle): Promise<void>;
+  enter(query: CompiledQuery, connection: Handle): Promise<void>;
   /** After it, with its error if it failed. */
   leave(failure?: { error: unknown }): void;
 }
@@ -219,7 +224,7 @@ function gated(connection: Connection, gate: Gate): Connection {
     return answer;
   }
   async function execute(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
-    await gate.enter(query.sql, connection);
+    await gate.enter(query, connection);
     let failure: { error: unknown } | undefined;
     try {
       return await connection.executeQuery(query, ...rest);
@@ -234,7 +239,7 @@ function gated(connection: Connection, gate: Gate): Connection {
     query: CompiledQuery,
     ...rest: unknown[]
   ): AsyncIterableIterator<QueryResult> {
-    await gate.enter(query.sql, connection);
+    await gate.enter(query, connection);
     let failure: { error: unknown } | undefined;
     try {
       yield* connection.streamQuery(query, ...rest);

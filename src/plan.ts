@@ -88,7 +88,7 @@ export async function planSchema<K extends KyselyLike>(
     sql,
     parameters: parameters.map(encode),
   }));
-  const checksum = await checksumOf(statements);
+  const checksum = await checksumOf(statements.map(({ sql }) => sql), dialect);
   return withMethod({ dialect, schema, statements: planned, checksum });
 }
 

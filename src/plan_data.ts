@@ -5,7 +5,7 @@
  */
 
 import type { BatchStatement } from './recorder.ts';
-import { type Dialect, type Statement, statementsOf } from './sql_text.ts';
+import { type Dialect, statementsOf } from './sql_text.ts';
 import { decode, type EncodedValue, hexOf } from './values.ts';
 
 /** A statement of a plan. */
@@ -53,21 +53,21 @@ export async function checkPlan(
   };
   if (plan.dialect !== dialect) refuse(`for ${dialect}`, plan.dialect);
   if (plan.schema !== (schema ?? null)) refuse(`for schema ${schema ?? 'null'}`, plan.schema);
-  const checksum = await checksumOf(
-    plan.statements.flatMap(({ sql }) => statementsOf(sql, dialect)),
-  );
+  const checksum = await checksumOf(plan.statements.map(({ sql }) => sql), dialect);
   if (plan.checksum !== checksum) refuse(`with checksum ${checksum}: make it anew`, plan.checksum);
 }
 
-// A hash is a job for another thread, half a millisecond however short the text. Whoever installs
-// one schema in many databases needs it once.
-let last = { text: '', checksum: '' };
+// Reading a schema takes its time, and a hash is a job for another thread, half a millisecond however
+// short the text. Whoever installs one schema in many databases needs it once.
+let last = { key: '', checksum: '' };
 
-/** SHA-256 over the text of statements, without white space, comments and parameters. */
-export async function checksumOf(statements: readonly Statement[]): Promise<string> {
-  const text = statements.map(({ normalized }) => normalized).join('\n');
-  if (text === last.text && last.checksum) return last.checksum;
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  last = { text, checksum: hexOf(new Uint8Array(hash)) };
+/** SHA-256 over what statements say: without white space, comments and parameters. */
+export async function checksumOf(texts: readonly string[], dialect: Dialect): Promise<string> {
+  const key = [dialect, ...texts].join('\0');
+  if (key === last.key) return last.checksum;
+  const said = texts.flatMap((text) => statementsOf(text, dialect)).map((one) => one.normalized);
+  const bytes = new TextEncoder().encode(said.join('\n'));
+  const hash = await crypto.subtle.digest('SHA-256', bytes);
+  last = { key, checksum: hexOf(new Uint8Array(hash)) };
   return last.checksum;
 }

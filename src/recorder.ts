@@ -18,6 +18,7 @@ import {
   type Database,
   type Handle,
   instanceOn,
+  kindOf,
   plain,
   type QueryResult,
 } from './kysely.ts';
@@ -39,9 +40,6 @@ export interface BatchStatement {
   readonly parameters: readonly unknown[];
 }
 
-/** A statement of a DDL, and what it says. */
-export interface RecordedStatement extends BatchStatement, Statement {}
-
 /** What {@linkcode record} needs to know. */
 export interface RecordOptions {
   readonly dialect: Dialect;
@@ -61,7 +59,7 @@ export async function record(
   db: Database,
   ddl: (db: unknown) => unknown,
   options: RecordOptions,
-): Promise<RecordedStatement[]> {
+): Promise<BatchStatement[]> {
   const recorder = new Recorder(options);
   const recorded = Promise.resolve(ddl(recorder.instance(db)));
   await (options.patience?.race(recorded, () => ended(options)) ?? recorded);
@@ -85,7 +83,7 @@ function ended({ patience, details }: RecordOptions): { error: unknown } | undef
 }
 
 class Recorder {
-  statements: RecordedStatement[] = [];
+  statements: BatchStatement[] = [];
   /** The first refusal, which the DDL may have caught. */
   refusal: NotRecordableError | undefined;
   readonly #options: RecordOptions;
@@ -163,13 +161,12 @@ class Recorder {
   #push(query: CompiledQuery, statements: readonly Statement[]): void {
     // Drivers disagree about several statements in one text, so each travels alone; but nobody
     // can say whose parameters are whose.
-    const [only] = statements;
-    if (only && statements.length === 1) {
-      this.statements.push({ ...only, sql: query.sql, parameters: query.parameters });
+    if (statements.length === 1) {
+      this.statements.push({ sql: query.sql, parameters: query.parameters });
     } else if (query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
       throw new StatementRefusedError(query.sql, reason, this.#options.details);
-    } else this.statements.push(...statements.map((one) => ({ ...one, parameters: [] })));
+    } else this.statements.push(...statements.map(({ sql }) => ({ sql, parameters: [] })));
   }
 
   #unanswered(query: CompiledQuery, statements: readonly Statement[]): QueryResult {
@@ -221,10 +218,6 @@ const ASKING = /^(select|values|show|explain|table)$/;
 
 // Statements that answer nothing, so that an empty list of rows is the truth.
 const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex)$/;
-
-function kindOf(query: CompiledQuery): string {
-  return (query.query as { kind?: string }).kind ?? 'RawNode';
-}
 
 /** Runs recorded statements one by one. */
 export async function replay(

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 
 import { checksumOf } from '../../../src/plan_data.ts';
-import { type Dialect, statementsOf } from '../../../src/sql_text.ts';
+import type { Dialect } from '../../../src/sql_text.ts';
 
 /** Texts of one or both dialects that are the same schema, or are not. */
 interface Texts {
@@ -207,12 +207,12 @@ export const CHECKSUM_CASES: readonly { name: string; run(): Promise<void> }[] =
       const spread = [[`${one};${two}`], [one, two], [`${one};`, '-- nothing', `\n${two}`, ';']];
       for (const dialect of ['sqlite', 'postgres'] as const) {
         const found = await Promise.all(
-          spread.map((texts) => checksumOfTexts(texts, dialect)),
+          spread.map((texts) => checksumOf(texts, dialect)),
         );
         assert.equal(new Set(found).size, 1);
-        const other = await checksumOfTexts([two, one], dialect);
+        const other = await checksumOf([two, one], dialect);
         assert.notEqual(other, found[0]);
-        assert.notEqual(await checksumOfTexts([`${one} ${two}`], dialect), found[0]);
+        assert.notEqual(await checksumOf([`${one} ${two}`], dialect), found[0]);
       }
     },
   },
@@ -223,14 +223,14 @@ export const CHECKSUM_CASES: readonly { name: string; run(): Promise<void> }[] =
         `create trigger t after insert on a begin update a set b = 1; delete from c${end}; end`;
       const found = await sums([trigger(''), trigger(' where d = 1')], 'sqlite');
       assert.equal(found.size, 2);
-      const apart = await checksumOfTexts(trigger('').split(';'), 'sqlite');
+      const apart = await checksumOf(trigger('').split(';'), 'sqlite');
       assert.ok(!found.has(apart));
     },
   },
   {
     name: 'it is SHA-256 in hexadecimal, and stable from release to release',
     async run() {
-      const sum = await checksumOfTexts(['create table a (id integer)'], 'sqlite');
+      const sum = await checksumOf(['create table a (id integer)'], 'sqlite');
       const pieces = ['create', 'table', 'a', '(', 'id', 'integer', ')'];
       const text = new TextEncoder().encode(pieces.map((piece) => `${piece}\n`).join(''));
       const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', text));
@@ -240,12 +240,8 @@ export const CHECKSUM_CASES: readonly { name: string; run(): Promise<void> }[] =
   },
 ];
 
-function checksumOfTexts(texts: readonly string[], dialect: Dialect): Promise<string> {
-  return checksumOf(texts.flatMap((sql) => statementsOf(sql, dialect)));
-}
-
 function all(texts: readonly string[], dialect: Dialect): Promise<string[]> {
-  return Promise.all(texts.map((sql) => checksumOfTexts([sql], dialect)));
+  return Promise.all(texts.map((sql) => checksumOf([sql], dialect)));
 }
 
 async function sums(texts: readonly string[], dialect: Dialect): Promise<Set<string>> {
