@@ -71,7 +71,7 @@ export class Attempt {
     const rows = await this.#claim.take(own, isPostgres ? claimColumns(isPolite) : '');
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
-      if (this.#claim.mayHold(rows)) await this.#claim.release(own);
+      if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);
       return rows;
     }
     patience.check();
@@ -136,8 +136,10 @@ export class Attempt {
       this.#checkLate();
       if (rows) return rows;
     } catch (error) {
-      if (!isAbortedTransaction(error)) throw error;
-      cause = this.#gate.lastFailure?.error ?? error;
+      const failure = this.#gate.lastFailure;
+      // The table that was made for the claim is gone with the transaction that SQLite has ended.
+      if (!isAbortedTransaction(error) && !(failure && isMissingTable(error))) throw error;
+      cause = failure?.error ?? error;
     }
     throw abortedError(this.#call.details, cause);
   }
@@ -178,7 +180,7 @@ export class Attempt {
     const gate = this.#gate;
     const isUnsent = this.#phase === 'ddl' && gate !== undefined && !gate.hasSent;
     const isUnanswered = this.#phase === 'finish' &&
-      performance.now() - this.#finishingSince > this.#call.settings.leaseMs;
+      performance.now() - this.#finishingSince >= this.#call.settings.leaseMs;
     if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;
     const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled() } : end;
     if (gate) gate.end = cut;

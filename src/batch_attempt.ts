@@ -6,7 +6,7 @@
 
 import { type Call, readRows } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
-import { StatementRefusedError } from './errors.ts';
+import { DdlStalledError, StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
 import { batchEpilogue, batchPrologue, createSchema, isSchemaMissing } from './postgres.ts';
@@ -44,7 +44,7 @@ export class BatchAttempt {
     return await patience.race(
       this.#send([...before, ...after, ...ddl]),
       () => {
-        const isUnanswered = performance.now() - this.#sentAt > this.#call.settings.leaseMs;
+        const isUnanswered = performance.now() - this.#sentAt >= this.#call.settings.leaseMs;
         return isUnanswered ? patience.exhausted() : undefined;
       },
       this.#call.settings.leaseMs,
@@ -57,7 +57,11 @@ export class BatchAttempt {
       for (const statement of statements) this.#checkLimits(statement);
       return statements;
     } catch (error) {
-      this.ddlError = { error };
+      // That this caller has waited for long enough says nothing about the DDL to others.
+      const { patience, settings: { signal } } = this.#call;
+      const isCut = error instanceof DdlStalledError ||
+        (patience.isAborted && error === signal?.reason);
+      if (!isCut) this.ddlError = { error };
       throw error;
     }
   }

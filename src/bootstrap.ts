@@ -303,9 +303,9 @@ class Bootstrap {
   }
 
   async #modernize(): Promise<void> {
-    await modernizeLedger(this.#call);
+    this.#call.isModern = await modernizeLedger(this.#call);
     this.#isOutdated = false;
-    this.#call.isModern = true;
+    if (!this.#call.isModern) await this.#call.patience.pause();
   }
 
   #timeout(): unknown {

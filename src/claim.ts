@@ -177,11 +177,18 @@ export class Claim {
     }
   }
 
-  /** Gives the claim back, if it was sent; a failure is logged, as the lease runs out anyway. */
+  /** Gives the claim back. */
+  async giveBack(handle: Handle): Promise<void> {
+    await handle.executeQuery(this.#ledger.release(this.owner));
+  }
+
+  /**
+   * As {@linkcode giveBack}, if it was sent, and with patience, so not where a connection is held. A
+   * failure is logged, as the lease runs out anyway.
+   */
   async release(handle: Handle): Promise<void> {
     if (!this.#isSent) return;
-    const send = () => handle.executeQuery(this.#ledger.release(this.owner));
-    await patiently(send).catch((error) => {
+    await patiently(() => this.giveBack(handle)).catch((error) => {
       if (!isMissingTable(error) && !isMissingColumn(error)) {
         this.#call.logError('a claim was not released', error);
       }

@@ -56,8 +56,8 @@ export class DdlGate implements Gate {
     this.hasIssued = true;
     this.#check(sql);
     // What Kysely has built is one statement, changes something and controls no transaction: reading
-    // it would be for nothing.
-    const isBuilt = !/^(Raw|SelectQuery)Node$/.test(kindOf(query));
+    // it would be for nothing. But it may hold a piece of raw SQL.
+    const isBuilt = !sql.includes(';') && !/^(Raw|SelectQuery)Node$/.test(kindOf(query));
     const statements = isBuilt ? [] : statementsOf(sql, dialect);
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);

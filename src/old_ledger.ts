@@ -26,7 +26,9 @@ export async function checkLedger(
     rows.filter((row) => Boolean(Number(row[mark]))).map((row) => String(row.column));
   const key = columns('key');
   const other = columns('required').find((column) => column !== 'name');
-  const found = key.length === 0
+  const found = rows.length === 0
+    ? undefined // It is not there, or not yet on a replica that lags behind.
+    : key.length === 0
     ? 'it has no primary key, where a ledger has "name"'
     : key.join() !== 'name'
     ? `its primary key is "${key.join('", "')}", where a ledger has "name"`
@@ -44,11 +46,12 @@ export async function checkLedger(
  * Adds the columns that a ledger of release 1.0.0 lacks. One that a racing caller has added
  * meanwhile is as good.
  *
+ * @returns False if the ledger is not there, as far as can be seen.
  * @throws {ForeignTableError} The table belongs to another tool.
  */
-export async function modernizeLedger(call: Call): Promise<void> {
+export async function modernizeLedger(call: Call): Promise<boolean> {
   const present = await checkLedger(call, call.details);
-  if (!call.ledger.isOld(present)) return;
+  if (!call.ledger.isOld(present)) return present.length > 0;
   for (const query of call.ledger.addColumns(present)) {
     await patiently(async () => {
       try {
@@ -59,4 +62,5 @@ export async function modernizeLedger(call: Call): Promise<void> {
     });
   }
   call.log(`the ledger "${call.ledger.table.name}" of an older release has got its new columns`);
+  return true;
 }

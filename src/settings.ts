@@ -46,7 +46,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
     holds: ({ database, execute }: Partial<AtomicBatch>) =>
       (typeof database === 'object' || typeof database === 'function') &&
       typeof execute === 'function',
-    words: 'be an AtomicBatch, as d1Batch() makes one',
+    words: "be an object with 'database' and 'execute', as d1Batch() makes one",
   },
   assumeFresh: { type: 'boolean', words: 'be a boolean' },
   strategy: oneOf('auto', 'batch', 'transaction', 'lease'),

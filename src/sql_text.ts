@@ -197,7 +197,12 @@ export function isRead(statements: readonly Statement[]): boolean {
     // "select … into" makes a table, and "setval" is what a seed ends with.
     if (first === 'select') return !words.includes('into') && !words.includes('setval');
     if (first === 'explain') return !words.includes('analyze') || !words.some(isChange);
-    if (first === 'with') return !words.some(isChange);
+    // "for update" locks and the function "replace" computes: neither changes a row.
+    if (first === 'with') {
+      return !words.some((word, at) =>
+        isChange(word) && word !== 'replace' && !/^(for|key)$/.test(words[at - 1]!)
+      );
+    }
     if (first !== 'pragma') return /^(values|show|table)$/.test(first);
     return !/[=(]/.test(sql) || (/_(list|info|xinfo|check)$/.test(second) && !sql.includes('='));
   });

@@ -27,6 +27,7 @@ import {
   type AtomicBatch,
   type BatchStatement,
   bootstrapSchema,
+  createBootstrap,
   type Dialect,
   NotRecordableError,
   planSchema,
@@ -571,6 +572,25 @@ test('refused: two transactions at once, of which one may take the other back', 
     const two = db.transaction().execute((trx) => sql`create table two (id int)`.execute(trx));
     await Promise.all([one, two]);
   }, ['another one is open']);
+});
+
+test('a caller who has waited long enough for a ddl that is recorded starts no cooldown', async () => {
+  const { batch } = countingBatch();
+  let isSlow = true;
+  const ensure = createBootstrap({
+    version: '0001',
+    batch,
+    assumeFresh: true,
+    failureCooldownMs: 60_000,
+    ddl: async (db: Db) => {
+      if (isSlow) await new Promise((resolve) => setTimeout(resolve, 300));
+      await table(db);
+    },
+  });
+  const db = instance('sqlite');
+  await assert.rejects(ensure(db, { signal: AbortSignal.timeout(30) }), { name: 'TimeoutError' });
+  isSlow = false;
+  assert.equal((await ensure(db)).outcome, 'installed');
 });
 
 // Several statements in one text.

@@ -247,7 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'part of a line is not given back',
     file: 'attempt.ts',
-    find: 'if (this.#claim.mayHold(rows)) await this.#claim.release(own);',
+    find: 'if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);',
     replace: '',
   },
   {

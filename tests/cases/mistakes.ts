@@ -109,6 +109,18 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'raw SQL inside of what Kysely builds is read like any other',
+    needs: { transactions: true },
+    async run(t) {
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await db.schema.createTable('one').addColumn('id', 'integer')
+          .modifyEnd(sql`; commit`).execute();
+      }, { strategy: 'transaction' });
+      await thrownAs(StatementRefusedError, failing);
+      assert.deepEqual(await present(t.connect(), ['one', 'migrations']), []);
+    },
+  },
+  {
     name: 'several statements in one text are refused where a driver may run the first only',
     needs: { dialect: 'sqlite', transactions: true },
     async run(t) {
@@ -139,11 +151,13 @@ export const cases: readonly Case[] = [
       await sleep(50);
       assert.deepEqual(await present(t.connect(), ['one', 'two', 'three', 'migrations']), []);
 
-      const caught = bootstrap(t, t.connect(), async (db) => {
-        await (await rollingBack(db)).execute(db).catch(() => {});
-        await createTable(db, 'two');
-      }, { strategy: 'transaction' });
-      assert.ok(await thrownBy(caught));
+      for (const isLast of [false, true]) {
+        const caught = bootstrap(t, t.connect(), async (db) => {
+          await (await rollingBack(db)).execute(db).catch(() => {});
+          if (!isLast) await createTable(db, 'two');
+        }, { strategy: 'transaction' });
+        await thrownAs(TransactionAbortedError, caught);
+      }
       assert.deepEqual(await present(t.connect(), ['one', 'two', 'three', 'migrations']), []);
       assert.equal((await bootstrap(t, t.connect(), install)).outcome, 'installed');
       await assertUsable(t.connect());

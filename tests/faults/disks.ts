@@ -47,7 +47,7 @@ const PAGE_BYTES = 4_096;
 const FULL = /database or disk is full|disk I\/O error/;
 
 /** Kysely throws the error of its rollback, which finds no transaction, in the COMMIT's place. */
-const MASKED = /the database rolled the transaction back when it was to be committed/;
+const MASKED = /the database rolled the transaction back at its commit/;
 
 /** Ways to have no room; a line says which cannot be had here, and why. */
 export function tightPlaces(): { name: string; run: (tightness: Tightness) => Promise<void> }[] {

@@ -554,10 +554,14 @@ export class Simulation {
         return await this.#land(pending, { kind: 'error', error }, fault);
       }
       case 'ddl-throw': {
-        const error = new Error('thrown by the DDL itself');
-        caller.ddlError = { error };
-        caller.throwNext = error;
-        return await this.#land(pending, this.#execute(pending), fault);
+        const landing = this.#execute(pending);
+        // Where the statement fails, the DDL does not come to throw an error of its own.
+        if (landing.kind === 'answer') {
+          const error = new Error('thrown by the DDL itself');
+          caller.ddlError = { error };
+          caller.throwNext = error;
+        }
+        return await this.#land(pending, landing, fault);
       }
       default:
         return await this.#land(pending, this.#execute(pending, fault === 'stale'), fault);
