@@ -6,7 +6,7 @@
 
 import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
-import { isAbortedTransaction, isMissingTable } from './contention.ts';
+import { isAbortedTransaction, isMissingTable, isTransactionGone } from './contention.ts';
 import { DdlStalledError, LeaseLostError, NO_STATEMENT } from './errors.ts';
 import { abortedError, DdlGate } from './gate.ts';
 import { checkedInstance, type Database, gatedTransaction, type Handle } from './kysely.ts';
@@ -138,7 +138,8 @@ export class Attempt {
     } catch (error) {
       const failure = this.#gate.lastFailure;
       // The table that was made for the claim is gone with the transaction that SQLite has ended.
-      if (!isAbortedTransaction(error) && !(failure && isMissingTable(error))) throw error;
+      const isGone = isTransactionGone(error) || isMissingTable(error);
+      if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
       cause = failure?.error ?? error;
     }
     throw abortedError(this.#call.details, cause);

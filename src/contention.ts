@@ -86,9 +86,9 @@ export function isAbortedTransaction(error: unknown): boolean {
   return said(error).includes('<25P02>');
 }
 
-/** True if a rollback failed since the engine had ended the transaction itself. */
+/** True if there is no transaction any more, since the engine has ended it itself. */
 export function isTransactionGone(error: unknown): boolean {
-  return said(error).includes('no transaction is active');
+  return /no transaction is active|TRANSACTION_CLOSED/.test(said(error));
 }
 
 /** True if a driver says that it has no transactions, rather than that one failed. */

@@ -6,7 +6,7 @@
 
 import type { Call } from './call.ts';
 import type { Claim } from './claim.ts';
-import { contentionOf, isMissingTable } from './contention.ts';
+import { contentionOf, isMissingTable, isTransactionGone } from './contention.ts';
 import {
   type SchemaErrorDetails,
   StatementRefusedError,
@@ -90,7 +90,7 @@ export class DdlGate implements Gate {
    */
   async #verify(connection: Handle): Promise<void> {
     const rows = await this.#claim.read(connection).catch((error) => {
-      if (!isMissingTable(error)) throw error;
+      if (!isMissingTable(error) && !isTransactionGone(error)) throw error;
       return [];
     });
     this.#isDoubtful = false;
