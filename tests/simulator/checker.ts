@@ -47,9 +47,6 @@ interface LedgerRow {
 /** Faults of a caller after which its claim must not stay where it is. */
 const OWN_DOING = new Set(['ddl-error', 'ddl-throw']);
 
-/** Faults by which a caller keeps the database locked for longer than others try to release a claim. */
-const KEEPING = new Set(['stuck', 'freeze']);
-
 // A batch that is on its way is looked at again after a second.
 const BATCH_LOOK_MS = 1_000;
 
@@ -175,10 +172,9 @@ export class Checker {
     if (open) {
       throw new Violation('nothing is left behind', `${open.caller} left a transaction open`);
     }
-    const isKept = this.#callers.some(({ faults }) => faults.some((fault) => KEEPING.has(fault)));
     for (const row of this.#ledger.values()) {
       const owner = this.#callers.find((caller) => isOf(caller, row.owner));
-      const isExcused = isKept || !owner?.isAlive ||
+      const isExcused = !owner?.isAlive ||
         owner.faults.some((fault) => !OWN_DOING.has(fault));
       if (row.state === 'installing' && owner && !isExcused) {
         throw new Violation('nothing is left behind', `${row.owner} did not release its claim`);
