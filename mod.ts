@@ -35,7 +35,7 @@ export {
   type PostgresClientLike,
   type PostgresPoolLike,
 } from './src/batch.ts';
-export { type BootstrapResult, bootstrapSchema } from './src/bootstrap.ts';
+export { bootstrapSchema } from './src/bootstrap.ts';
 export type { BootstrapConfig, Ddl, Logger, Strategy, UpgradeStep } from './src/config.ts';
 export {
   createBootstrap,
@@ -64,6 +64,7 @@ export { type PlanOptions, planSchema, type SchemaPlan } from './src/plan.ts';
 export type { PlannedStatement, SchemaPlanData } from './src/plan_data.ts';
 export type { EncodedValue } from './src/values.ts';
 export type { KyselyLike } from './src/kysely.ts';
+export type { BootstrapResult } from './src/result.ts';
 export type { BatchStatement } from './src/recorder.ts';
 export { type LedgerEntry, schemaStatus, type StatusOptions } from './src/status.ts';
 export type { Dialect } from './src/sql_text.ts';

@@ -28,38 +28,13 @@ import type { LedgerRow } from './ledger.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
+import type { BootstrapResult } from './result.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
 /** Another caller's install makes no look, and no try, as long as this. */
 const UNANSWERED_MS = 1_000;
-
-/** What a call came to. */
-export interface BootstrapResult {
-  /** True only for the one call whose DDL was committed. */
-  readonly installed: boolean;
-  /** True if this call won the claim. */
-  readonly wonClaim: boolean;
-  /** The version that is in the database now (with `'pending'`: soon, if all goes well). */
-  readonly version: string;
-  /**
-   * - `'installed'`: by this call.
-   * - `'upgraded'`: by this call, from an older version.
-   * - `'already-installed'`: found at the first look.
-   * - `'waited'`: another caller was installing; this one waited until it was done.
-   * - `'pending'`: another caller is installing, and `onContention` is `'return'`.
-   */
-  readonly outcome: 'installed' | 'upgraded' | 'already-installed' | 'waited' | 'pending';
-  /** With `'upgraded'`: the version that the database was at. */
-  readonly from?: string;
-  /** With `'upgraded'`: the versions that it was led through, the last one being `version`. */
-  readonly steps?: readonly string[];
-  /** The strategy that was used, or would have been. */
-  readonly strategy: Strategy;
-  /** How long the call took, in milliseconds. */
-  readonly durationMs: number;
-}
 
 /**
  * Installs a schema exactly once, however many callers start at the same moment, and resolves when

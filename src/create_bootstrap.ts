@@ -5,10 +5,11 @@
  */
 
 import type { AtomicBatch } from './batch.ts';
-import { bootstrap, type BootstrapResult } from './bootstrap.ts';
+import { bootstrap } from './bootstrap.ts';
 import type { BootstrapConfig } from './config.ts';
 import { checkFields, duration } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
+import type { BootstrapResult } from './result.ts';
 import { parseConfig, RULES } from './settings.ts';
 
 /** What {@linkcode createBootstrap} takes. */

@@ -12,7 +12,8 @@ import {
   StatementRefusedError,
   TransactionAbortedError,
 } from './errors.ts';
-import { type CompiledQuery, type Gate, type Handle, kindOf } from './kysely.ts';
+import type { Gate } from './instances.ts';
+import { type CompiledQuery, type Handle, kindOf } from './kysely.ts';
 import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
 
 /** The gate of one try. */

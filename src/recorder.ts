@@ -12,12 +12,12 @@ import {
   type SchemaErrorDetails,
   StatementRefusedError,
 } from './errors.ts';
+import { instanceOn } from './instances.ts';
 import {
   type CompiledQuery,
   type Connection,
   type Database,
   type Handle,
-  instanceOn,
   kindOf,
   plain,
   type QueryResult,

@@ -5,7 +5,7 @@
  */
 
 import type { AtomicBatch } from './batch.ts';
-import { type BootstrapResult, bootstrapSchema } from './bootstrap.ts';
+import { bootstrapSchema } from './bootstrap.ts';
 import type { BootstrapConfig, Ddl, Strategy } from './config.ts';
 import { messageOf, shorten } from './errors.ts';
 import {
@@ -17,6 +17,7 @@ import {
   plain,
 } from './kysely.ts';
 import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
+import type { BootstrapResult } from './result.ts';
 
 /** A fresh and empty database. */
 export interface FreshDatabase<K extends KyselyLike = KyselyLike> {

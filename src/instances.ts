@@ -1,0 +1,153 @@
+/**
+ * Instances of the caller's own Kysely class that the library makes: with a gate before each
+ * statement, or on connections of another kind.
+ *
+ * @module
+ */
+
+import type {
+  CompiledQuery,
+  Connection,
+  ConnectionProvider,
+  Database,
+  Executor,
+  Handle,
+  QueryResult,
+} from './kysely.ts';
+
+/** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
+export interface Gate {
+  /** Whether one has to leave before the next one may enter. */
+  readonly isSerial: boolean;
+  /** Before it is sent on `connection`. Throws to refuse it. */
+  enter(query: CompiledQuery, connection: Handle): Promise<void>;
+  /** After it, with its error if it failed. */
+  leave(failure?: { error: unknown }): void;
+}
+
+/**
+ * A transaction that runs in `trx`, with every statement passing `gate` first. It is of the
+ * caller's own `Transaction` class, with its compiler, adapter and plugins.
+ */
+export function gatedTransaction(trx: Database, gate: Gate): Database {
+  const executor = trx.getExecutor();
+  // A transaction has one connection.
+  let inside: Connection | undefined;
+  return instanceOf(
+    trx.constructor,
+    executor.withConnectionProvider({
+      provideConnection: (consumer, ...rest) =>
+        executor.provideConnection(
+          (connection) => consumer(inside ??= gated(connection, gate)),
+          ...rest,
+        ),
+    }),
+    { createIntrospector: () => trx.introspection },
+  );
+}
+
+/** A copy of `db` that calls `check` before each statement is compiled, or executed as it is. */
+export function checkedInstance(db: Database, check: () => void): Database {
+  const copy = db.withPlugin({
+    transformQuery({ node }) {
+      check();
+      return node;
+    },
+    transformResult: ({ result }) => Promise.resolve(result),
+  });
+  return Object.assign(copy, {
+    executeQuery(query: CompiledQuery, ...rest: []) {
+      check();
+      return db.executeQuery(query, ...rest);
+    },
+  });
+}
+
+/** What a nested `transaction()` of an instance made by {@linkcode instanceOn} does. */
+export interface NestedTransactions {
+  begin(connection: Connection): Promise<void>;
+  commit(connection: Connection): Promise<void>;
+  rollback(connection: Connection): Promise<void>;
+}
+
+/**
+ * An instance of the caller's own Kysely class, with its compiler, adapter and plugins, on the
+ * connections of `provider`.
+ */
+export function instanceOn(
+  db: Database,
+  provider: ConnectionProvider,
+  nested: NestedTransactions,
+  introspector: () => object,
+): Database {
+  // A subclass may have a constructor of its own, so Kysely's own class is looked up.
+  let prototype: object = db;
+  while (!Object.hasOwn(prototype, 'getExecutor')) prototype = Object.getPrototypeOf(prototype);
+  return instanceOf(
+    prototype.constructor,
+    db.getExecutor().withConnectionProvider(provider),
+    { createIntrospector: introspector },
+    {
+      beginTransaction: nested.begin,
+      commitTransaction: nested.commit,
+      rollbackTransaction: nested.rollback,
+    },
+  );
+}
+
+// Kysely's constructors take either a configuration or, as its own methods call them, these props.
+function instanceOf(
+  constructor: unknown,
+  executor: Executor,
+  dialect: object,
+  driver: object = {},
+): Database {
+  const Instance = constructor as new (props: object) => Database;
+  return new Instance({ config: { dialect }, driver, dialect, executor });
+}
+
+function gated(connection: Connection, gate: Gate): Connection {
+  let last: Promise<unknown> = Promise.resolve();
+  function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
+    if (!gate.isSerial) return execute(query, ...rest);
+    const answer = last.then(() => execute(query, ...rest));
+    last = answer.catch(() => {});
+    return answer;
+  }
+  async function execute(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
+    await gate.enter(query, connection);
+    let failure: { error: unknown } | undefined;
+    try {
+      return await connection.executeQuery(query, ...rest);
+    } catch (error) {
+      failure = { error };
+      throw error;
+    } finally {
+      gate.leave(failure);
+    }
+  }
+  async function* streamQuery(
+    query: CompiledQuery,
+    ...rest: unknown[]
+  ): AsyncIterableIterator<QueryResult> {
+    await gate.enter(query, connection);
+    let failure: { error: unknown } | undefined;
+    try {
+      yield* connection.streamQuery(query, ...rest);
+    } catch (error) {
+      failure = { error };
+      throw error;
+    } finally {
+      gate.leave(failure);
+    }
+  }
+  return new Proxy(connection, {
+    get(target, key) {
+      if (key === 'executeQuery') return executeQuery;
+      if (key === 'streamQuery') return streamQuery;
+      // Drivers keep private fields, so their methods must run on the driver's own object.
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
