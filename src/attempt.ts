@@ -143,7 +143,7 @@ export class Attempt {
       if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
       cause = failure?.error ?? error;
     }
-    throw abortedError(this.#call.details, cause);
+    throw abortedError(this.#call.details, cause !== undefined, cause);
   }
 
   /** Throws if a statement that the DDL did not await came too late: the schema is not whole. */

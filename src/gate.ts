@@ -96,7 +96,7 @@ export class DdlGate implements Gate {
     });
     this.#isDoubtful = false;
     if (this.#claim.holds(rows, 'installing')) return;
-    this.end ??= { error: abortedError(this.#call.details, undefined, this.lastFailure?.error) };
+    this.end ??= { error: abortedError(this.#call.details, false, this.lastFailure?.error) };
   }
 
   /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
@@ -118,15 +118,15 @@ export class DdlGate implements Gate {
 
 const SEVERAL = 'it is several statements in one text. Send them one by one';
 
-/** The DDL returned, but `swallowed` an error, or something in it has rolled the transaction back. */
+/** The DDL has swallowed the error of a statement, or one of them has rolled the transaction back. */
 export function abortedError(
   details: SchemaErrorDetails,
-  swallowed: unknown,
-  cause = swallowed,
+  isSwallowed: boolean,
+  cause: unknown,
 ): TransactionAbortedError {
-  const found = swallowed === undefined
-    ? 'a statement of it rolled the transaction back'
-    : 'a statement of it failed and the error was caught';
+  const found = isSwallowed
+    ? 'a statement of it failed and the error was caught'
+    : 'a statement of it rolled the transaction back';
   return new TransactionAbortedError(
     `the transaction cannot be committed: ${found}. Nothing was installed. Let the error of a ` +
       `failed statement through, or avoid it`,
