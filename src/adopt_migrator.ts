@@ -82,16 +82,33 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   await run(
     placed.insertInto!(LOCK).values!({ id: 'migration_lock', is_locked: 0 }).onConflict!(ignore),
   );
-  const before = await run(placed.selectFrom!(MIGRATIONS).select!('name'));
-  const known = new Set(before.rows.map((row) => row.name));
-  const adopted = [...migrations].sort().filter((name) => !known.has(name));
-  const start = Date.now();
-  // Migrator takes them in the order of their time, so each is a millisecond later than the last.
-  const rows = adopted.map((name, at) => ({ name, timestamp: new Date(start + at).toISOString() }));
-  if (rows.length > 0) {
-    await run(placed.insertInto!(MIGRATIONS).values!(rows).onConflict!(ignore));
+  const { rows: before } = await run(placed.selectFrom!(MIGRATIONS).selectAll!());
+  const known = new Map(before.map(({ name, timestamp }) => [String(name), String(timestamp)]));
+  const rows = rowsBetween(known, migrations);
+  if (rows.length === 0) return { adopted: [] };
+  const insert = placed.insertInto!(MIGRATIONS).values!(rows).onConflict!(ignore);
+  const { rows: made } = await run(insert.returning!('name'));
+  return { adopted: made.map(({ name }) => String(name)) };
+}
+
+/**
+ * Rows for the migrations that are not known yet. Migrator takes them in the order of their time, and
+ * of their name where that is the same: so each has the time of the next one that is known. None is
+ * in the future, where what Migrator runs right afterwards would come before it.
+ */
+function rowsBetween(
+  known: ReadonlyMap<string, string>,
+  migrations: readonly string[],
+): { name: string; timestamp: string }[] {
+  const names = [...new Set([...known.keys(), ...migrations])].sort((a, b) => a.localeCompare(b));
+  const rows: { name: string; timestamp: string }[] = [];
+  let timestamp = new Date().toISOString();
+  for (const name of names.reverse()) {
+    const at = known.get(name);
+    if (at === undefined) rows.unshift({ name, timestamp });
+    else if (at < timestamp) timestamp = at;
   }
-  return { adopted };
+  return rows;
 }
 
 interface Introspection {
