@@ -26,7 +26,7 @@ export interface Work {
  * whatever else the ledger holds.
  *
  * @throws {NoUpgradePathError} There are `upgrades`, and the ledger holds a version that is not of
- * their line.
+ * their line, or was led past one of them.
  */
 export function workFor(
   settings: Settings,
@@ -35,14 +35,16 @@ export function workFor(
 ): Work {
   const { upgrades, version } = settings;
   const line = [...upgrades.map(({ from }) => from), version];
-  const held = rows.filter((row) => row.installed).map((row) => row.name);
-  if (upgrades.length > 0 && held.some((name) => !line.includes(name))) {
-    throw new NoUpgradePathError(held, line, details);
-  }
+  const installed = rows.filter((row) => row.installed);
+  const held = installed.map((row) => row.name);
   const at = line.findLastIndex((name) => held.includes(name));
   const entries = line
     .map((name, index) => ({ name, previous: line[index - 1] ?? null }))
     .filter(({ name }) => !held.includes(name));
+  // Another line, or this one without a version that has come in before where the database is.
+  const isElsewhere = held.some((name) => !line.includes(name)) ||
+    installed.some((row) => entries.some(({ previous }) => previous === row.previous));
+  if (upgrades.length > 0 && isElsewhere) throw new NoUpgradePathError(held, line, details);
   if (at === -1) return { entries, from: undefined, steps: [version], ddl: settings.ddl };
   return {
     entries,

@@ -263,6 +263,19 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'a version that came into the line before where the database is leaves it alone',
+    each: true,
+    async run(t) {
+      await life(t, lineOf('0001', '0002'));
+      const tables = await t.tables();
+      const line = ['0001', '0001_merged', '0002', '0003'];
+      const config = { ...lineOf(...line), ddl: untouched, upgrades: neverRun(...line) };
+      const error = await thrownAs(NoUpgradePathError, life(t, config));
+      assert.deepEqual([[...error.held].sort(), error.line], [['0001', '0002'], line]);
+      assert.deepEqual(await t.tables(), tables);
+    },
+  },
+  {
     name: 'a claim in the middle of the line that has run out is taken over',
     each: true,
     async run(t) {
