@@ -41,7 +41,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   // Serialization failure, deadlock; a concurrent update of a Postgres catalogue.
-  ['race', /<(40001|40P01)>|<XX000>.*tuple concurrently|<23505>.*["[]pg_/s],
+  ['race', /<(40001|40P01)>|<XX000>.*tuple concurrently|<23505>.*["[]pg_\w+_index["\]]/s],
   // sqld rolls a transaction back after 5 s if another caller wants the write lock.
   ['race', /TRANSACTION_TIMEOUT|STREAM_EXPIRED|LibSqlTxTimeout/],
   ['busy', /<55P03>|<SQLITE:[56]>|SQLITE_(BUSY|LOCKED)|database( table| schema)? is (locked|busy)/],
@@ -62,9 +62,9 @@ export function contentionOf(error: unknown): Contention | undefined {
   return SIGNS.find(([, sign]) => sign.test(text))?.[0];
 }
 
-/** True if a table (or on Postgres its schema) is not there. */
+/** True if a table is not there. */
 export function isMissingTable(error: unknown): boolean {
-  return /<(42P01|3F000)>|no such table/.test(said(error));
+  return /<42P01>|no such table/.test(said(error));
 }
 
 /** True if a column is not there, as in a ledger of an older release or another tool's table. */

@@ -53,6 +53,13 @@ const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | u
     undefined,
   ],
   [
+    'a duplicate in one that is called like a catalogue',
+    pg('23505', 'duplicate key value violates unique constraint "pg_users_email_key"', {
+      constraint: 'pg_users_email_key',
+    }),
+    undefined,
+  ],
+  [
     'a duplicate whose value looks like a catalogue',
     pg('23505', 'duplicate key value violates unique constraint "users_key"', {
       constraint: 'users_key',
@@ -146,10 +153,11 @@ test('a missing table is recognised in every spelling', () => {
       raised('D1_ERROR: no such table: migrations: SQLITE_ERROR'),
       raised('SQLITE_ERROR: no such table: main.migrations'),
       pg('42P01', 'relation "migrations" does not exist'),
-      pg('3F000', 'schema "tenant" does not exist'),
     ]
   ) assert.ok(isMissingTable(error), error.message);
   assert.ok(!isMissingTable(raised('no such column: state')));
+  // A look finds no table there; only what creates something says this, and it is final.
+  assert.ok(!isMissingTable(pg('3F000', 'schema "tenant" does not exist')));
   assert.ok(!isMissingTable(undefined));
 });
 
