@@ -158,13 +158,17 @@ const CONTROL = new Set([
   'prepare transaction',
 ]);
 
+// Measured: SQLite takes them in a transaction without a word, and does nothing. A table rebuilt with
+// its foreign keys still on loses the rows that hang on it.
+const INERT = /^pragma\n(.+\n\.\n)?(foreign_keys|journal_mode)\n[=(]/i;
+
 /**
  * Why statements cannot be part of one transaction that the library has begun, as the rest of a
  * sentence about them; undefined if they can. Measured: a `commit` in the middle of a unit commits
  * half of it, and nothing afterwards notices.
  */
 export function refusalInUnit(statements: readonly Statement[]): string | undefined {
-  for (const { words } of statements) {
+  for (const { words, normalized } of statements) {
     const [first = '', second = ''] = words;
     const control = CONTROL.has(first) ? first : CONTROL.has(`${first} ${second}`) ? first : '';
     if (control) {
@@ -176,6 +180,8 @@ export function refusalInUnit(statements: readonly Statement[]): string | undefi
       ? `${first} ${second}`
       : /^(create|drop|reindex)$/.test(first) && words.slice(1, 5).includes('concurrently')
       ? 'concurrently'
+      : INERT.test(normalized)
+      ? `${first} ${second}`
       : '';
     if (outside) {
       return `"${outside}" cannot run in a transaction. Use strategy 'lease' with idempotent DDL, ` +
