@@ -233,6 +233,9 @@ export class NotAdoptableError extends SchemaError {
 /** What is found of a DDL that uses another instance than its own, or forgets to execute. */
 export const NO_STATEMENT = 'the ddl issued no statement through the instance it was given';
 
+/** Why a statement is refused that comes after its DDL. */
+export const NOT_AWAITED = 'its ddl had returned, or was given up. Await each statement';
+
 function list(names: readonly string[]): string {
   return names.map((name) => JSON.stringify(name)).join(', ');
 }

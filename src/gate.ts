@@ -8,6 +8,7 @@ import type { Call } from './call.ts';
 import type { Claim } from './claim.ts';
 import { contentionOf, isMissingTable, isTransactionGone } from './contention.ts';
 import {
+  NOT_AWAITED,
   type SchemaErrorDetails,
   StatementRefusedError,
   TransactionAbortedError,
@@ -71,7 +72,7 @@ export class DdlGate implements Gate {
     this.#check(sql);
     this.hasSent = true;
     if (isBuilt) this.changes.push(sql);
-    else if (!isRead(statements)) this.changes.push(...statements.map((one) => one.sql));
+    else if (!isRead(statements)) { for (const one of statements) this.changes.push(one.sql); }
     this.#inFlight++;
   }
 
@@ -107,8 +108,7 @@ export class DdlGate implements Gate {
   #check(sql: string): void {
     if (!this.isOpen) {
       // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-      const reason = 'its ddl had returned, or was given up. Await each statement';
-      const error = new StatementRefusedError(sql, reason, this.#call.details);
+      const error = new StatementRefusedError(sql, NOT_AWAITED, this.#call.details);
       this.late ??= { error };
       throw error;
     }

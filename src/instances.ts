@@ -63,11 +63,12 @@ export function checkedInstance(db: Database, check: () => void): Database {
   });
 }
 
-/** What a nested `transaction()` of an instance made by {@linkcode instanceOn} does. */
+/** What a nested `transaction()` of an instance made by {@linkcode instanceOn} asks its driver for. */
 export interface NestedTransactions {
-  begin(connection: Connection): Promise<void>;
-  commit(connection: Connection): Promise<void>;
-  rollback(connection: Connection): Promise<void>;
+  beginTransaction(connection: Connection): Promise<void>;
+  commitTransaction(connection: Connection): Promise<void>;
+  rollbackTransaction(connection: Connection): Promise<void>;
+  savepoint(): unknown;
 }
 
 /**
@@ -87,11 +88,7 @@ export function instanceOn(
     prototype.constructor,
     db.getExecutor().withConnectionProvider(provider),
     { createIntrospector: introspector },
-    {
-      beginTransaction: nested.begin,
-      commitTransaction: nested.commit,
-      rollbackTransaction: nested.rollback,
-    },
+    nested,
   );
 }
 
@@ -100,7 +97,7 @@ function instanceOf(
   constructor: unknown,
   executor: Executor,
   dialect: object,
-  driver: object = {},
+  driver: Partial<NestedTransactions> = {},
 ): Database {
   const Instance = constructor as new (props: object) => Database;
   return new Instance({ config: { dialect }, driver, dialect, executor });

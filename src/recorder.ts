@@ -8,7 +8,9 @@
 import {
   DdlStalledError,
   NO_STATEMENT,
+  NOT_AWAITED,
   NotRecordableError,
+  type SchemaError,
   type SchemaErrorDetails,
   StatementRefusedError,
 } from './errors.ts';
@@ -30,7 +32,7 @@ import {
   type Statement,
   statementsOf,
 } from './sql_text.ts';
-import type { Patience } from './wait.ts';
+import { type Patience, sleep } from './wait.ts';
 
 /** A statement with its bound parameters. */
 export interface BatchStatement {
@@ -53,7 +55,7 @@ export interface RecordOptions {
  * The statements of a DDL, in order.
  *
  * @throws {NotRecordableError} The DDL needs an answer, or recorded nothing.
- * @throws {StatementRefusedError} A statement would split the unit.
+ * @throws {StatementRefusedError} A statement would split the unit, or was not awaited.
  */
 export async function record(
   db: Database,
@@ -63,6 +65,9 @@ export async function record(
   const recorder = new Recorder(options);
   const recorded = Promise.resolve(ddl(recorder.instance(db)));
   await (options.patience?.race(recorded, () => ended(options)) ?? recorded);
+  recorder.close();
+  // What was not awaited comes by now, as nothing here takes longer than a few microtasks.
+  await sleep(0);
   if (recorder.refusal) throw recorder.refusal;
   if (recorder.statements.length === 0) {
     throw new NotRecordableError(
@@ -85,14 +90,22 @@ function ended({ patience, details }: RecordOptions): { error: unknown } | undef
 class Recorder {
   statements: BatchStatement[] = [];
   /** The first refusal, which the DDL may have caught. */
-  refusal: NotRecordableError | undefined;
+  refusal: SchemaError | undefined;
   readonly #options: RecordOptions;
+  readonly #underWay = new Set<CompiledQuery>();
+  #isClosed = false;
   /** The answers nobody has, by the statement that would have given them. */
   readonly #unknowns = new WeakMap<object, string>();
   readonly #shadows = new WeakMap<Connection, Connection>();
 
   constructor(options: RecordOptions) {
     this.#options = options;
+  }
+
+  /** Lets no statement in any more, since the DDL has returned: one under way was not awaited. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { sql } of this.#underWay) this.#late(sql);
   }
 
   instance(db: Database): Database {
@@ -110,19 +123,21 @@ class Recorder {
             : consumer(this.#connection()),
       },
       {
-        begin: async (connection) => {
+        beginTransaction: async (connection) => {
           if (starts.length > 0) this.#refuse('a transaction', 'another one is open');
           starts.push(this.statements.length);
           await this.#shadows.get(connection)?.executeQuery(plain('begin'));
         },
-        commit: async (connection) => {
+        commitTransaction: async (connection) => {
           starts.pop();
           await this.#shadows.get(connection)?.executeQuery(plain('commit'));
         },
-        rollback: async (connection) => {
+        rollbackTransaction: async (connection) => {
           this.statements.length = starts.pop() ?? 0;
           await this.#shadows.get(connection)?.executeQuery(plain('rollback'));
         },
+        // As one in raw SQL is.
+        savepoint: () => this.#read(plain('savepoint')),
       },
       () => shadow?.introspection ?? this.#refuse('an introspection', 'it reads the database'),
     );
@@ -130,12 +145,18 @@ class Recorder {
 
   #connection(shadow?: Connection): Connection {
     const connection: Connection = {
-      executeQuery: async (query, ...rest) => {
+      executeQuery: async (query) => {
         const statements = this.#read(query);
-        const answer = await shadow?.executeQuery(query, ...rest) ??
-          this.#unanswered(query, statements);
-        if (!isRead(statements)) this.#push(query, statements);
-        return answer;
+        this.#underWay.add(query);
+        try {
+          const answer = shadow
+            ? await this.#ask(shadow, query, statements)
+            : this.#unanswered(query, statements);
+          if (!isRead(statements)) this.#push(query, statements);
+          return answer;
+        } finally {
+          this.#underWay.delete(query);
+        }
       },
       streamQuery: (query, ...rest) => {
         if (shadow && isRead(this.#read(query))) return shadow.streamQuery(query, ...rest);
@@ -146,8 +167,21 @@ class Recorder {
     return connection;
   }
 
+  /** Runs a query on the shadow, each of its statements as it will be sent. */
+  async #ask(
+    shadow: Connection,
+    query: CompiledQuery,
+    statements: readonly Statement[],
+  ): Promise<QueryResult> {
+    let answer: QueryResult = { rows: [] };
+    const queries = statements.length > 1 ? statements.map(({ sql }) => plain(sql)) : [query];
+    for (const one of queries) answer = await shadow.executeQuery(one);
+    return answer;
+  }
+
   #read(query: CompiledQuery): Statement[] {
     const { dialect, details } = this.#options;
+    if (this.#isClosed) throw this.#late(query.sql);
     const statements = statementsOf(query.sql, dialect);
     const reason = refusalInUnit(statements);
     if (reason) throw new StatementRefusedError(query.sql, reason, details);
@@ -166,7 +200,7 @@ class Recorder {
     } else if (query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
       throw new StatementRefusedError(query.sql, reason, this.#options.details);
-    } else this.statements.push(...statements.map(({ sql }) => ({ sql, parameters: [] })));
+    } else for (const { sql } of statements) this.statements.push({ sql, parameters: [] });
   }
 
   #unanswered(query: CompiledQuery, statements: readonly Statement[]): QueryResult {
@@ -202,6 +236,10 @@ class Recorder {
     const unknown = new Proxy(function () {}, new Proxy({}, { get: () => refuse }));
     this.#unknowns.set(unknown, sql);
     return unknown;
+  }
+
+  #late(sql: string): SchemaError {
+    return this.refusal ??= new StatementRefusedError(sql, NOT_AWAITED, this.#options.details);
   }
 
   #refuse(sql: string, reason: string): never {

@@ -98,7 +98,7 @@ function strategiesOf(
   if (!each) return ['auto'];
   return [
     ...(transactions ? ['transaction' as const] : []),
-    'lease',
+    ...(each !== 'atomic' ? ['lease' as const] : []),
     ...(batches && each !== 'live' ? ['batch' as const] : []),
   ];
 }

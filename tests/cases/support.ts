@@ -65,9 +65,10 @@ export interface Case {
   readonly name: string;
   /**
    * It is run once for every strategy that the engine can do; with `'live'` for those alone whose
-   * ddl runs on the database as it goes, which that of a batch does not.
+   * ddl runs on the database as it goes, which that of a batch does not; with `'atomic'` for those
+   * whose install is one unit, which that of a lease is not.
    */
-  readonly each?: true | 'live';
+  readonly each?: true | 'live' | 'atomic';
   /** It lets nothing else in its process get on for a while. */
   readonly alone?: true;
   /** What the engine must be able to do. */
