@@ -72,34 +72,34 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    *
    * @default {'migrations'}
    */
-  readonly marker?: string;
+  readonly marker?: string | undefined;
   /**
    * Postgres only: the schema of the ledger and of the DDL, 1 to 63 characters, created in the same
    * unit where it is missing. `ddl` receives an instance that uses it; under strategy
    * `'transaction'` raw SQL finds it too, through a transaction-local `search_path`.
    */
-  readonly schema?: string;
+  readonly schema?: string | undefined;
   /**
    * `'sqlite'` for SQLite, D1 and libSQL, or `'postgres'`.
    *
    * @default Detected from the SQL that the instance compiles.
    */
-  readonly dialect?: Dialect;
+  readonly dialect?: Dialect | undefined;
   /** Where to report what happens. Silent where absent. */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
   /**
    * Sends several statements as one atomic unit, on the same database as `db`. The DDL is recorded
    * and sent with the ledger's row in one call; every other statement of the library goes through
    * it too. Needed on D1, and the fewest round trips elsewhere.
    */
-  readonly batch?: AtomicBatch;
+  readonly batch?: AtomicBatch | undefined;
   /**
    * With a batch only: the caller has just created this database, so no look is needed before the
    * install. Where it turns out to be installed, the call ends as `'already-installed'`.
    *
    * @default {false}
    */
-  readonly assumeFresh?: boolean;
+  readonly assumeFresh?: boolean | undefined;
   /**
    * - `'batch'`: the DDL is recorded and sent through `batch`.
    * - `'transaction'`: claim, DDL and finish in one transaction.
@@ -112,14 +112,14 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    *
    * @default {'auto'}
    */
-  readonly strategy?: Strategy | 'auto';
+  readonly strategy?: Strategy | 'auto' | undefined;
   /**
    * How long to wait for another caller's install, in milliseconds, from 1 to 2 147 483 647. It
    * never cuts a DDL that has issued a statement.
    *
    * @default {30000}
    */
-  readonly waitTimeoutMs?: number;
+  readonly waitTimeoutMs?: number | undefined;
   /**
    * How long a claim is honoured after it was last renewed, in milliseconds, below
    * `waitTimeoutMs`. It is renewed every third of it. On Postgres also the transaction's
@@ -128,14 +128,14 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    *
    * @default 10 000, or half of `waitTimeoutMs` if that is less.
    */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
   /**
    * What to do while another caller is installing: `'wait'` until it has, or `'return'` at once
    * with `outcome: 'pending'`, when nothing is known to be ready.
    *
    * @default {'wait'}
    */
-  readonly onContention?: 'wait' | 'return';
+  readonly onContention?: 'wait' | 'return' | undefined;
   /**
    * The steps that lead a database at an older version to `version`, in order; each leads to the
    * `from` of the next one, the last to `version`. A line: no branches, no shortcuts. A fresh
@@ -144,14 +144,14 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    *
    * @default {[]}
    */
-  readonly upgrades?: readonly UpgradeStep<K>[];
+  readonly upgrades?: readonly UpgradeStep<K>[] | undefined;
   /**
    * What code does that finds its own version installed and a later one that it does not know:
    * nothing, a message to the logger, or a `NewerSchemaError`.
    *
    * @default {'ignore'}
    */
-  readonly onNewer?: 'ignore' | 'warn' | 'error';
+  readonly onNewer?: 'ignore' | 'warn' | 'error' | undefined;
   /**
    * What to do if `ddl` was edited since this version was installed: nothing, a message to the
    * logger, or a `DriftError`. Other than `'ignore'` it needs DDL that can be recorded, as for a
@@ -160,7 +160,7 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    *
    * @default {'ignore'}
    */
-  readonly onDrift?: 'ignore' | 'warn' | 'error';
+  readonly onDrift?: 'ignore' | 'warn' | 'error' | undefined;
   /** Ends a wait at once, with the signal's reason. It never cuts a DDL that has issued a statement. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }

@@ -22,15 +22,15 @@ export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>
    *
    * @default {1000}
    */
-  readonly failureCooldownMs?: number;
+  readonly failureCooldownMs?: number | undefined;
 }
 
 /** What one call of {@linkcode EnsureSchema} may say. */
 export interface EnsureOptions {
   /** Ends this call's wait, as in {@linkcode BootstrapConfig.signal}; in its place if both are set. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** The batch of this call, as in {@linkcode BootstrapConfig.batch}; in its place if both are set. */
-  readonly batch?: AtomicBatch;
+  readonly batch?: AtomicBatch | undefined;
   /**
    * What identifies the database: the same object or string for every call about it. An object is
    * held weakly, anything else until it is forgotten. In Workers, where each request makes a Kysely
@@ -38,7 +38,7 @@ export interface EnsureOptions {
    *
    * @default The batch's `database` if there is a batch, else the Kysely instance.
    */
-  readonly key?: unknown;
+  readonly key?: unknown | undefined;
 }
 
 /** Made by {@linkcode createBootstrap}. */

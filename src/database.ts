@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { BootstrapConfig } from './config.ts';
 import { problem } from './fields.ts';
 import {
   builderOf,
@@ -14,7 +15,6 @@ import {
   tableOf,
 } from './kysely.ts';
 import { Ledger } from './ledger.ts';
-import type { Settings } from './settings.ts';
 import type { Dialect } from './sql_text.ts';
 
 /**
@@ -42,6 +42,8 @@ export interface Placed {
   readonly handle: Handle;
   readonly dialect: Dialect;
   readonly ledger: Ledger;
+  /** The schema that was asked for, as the caller's plugins left its name. */
+  readonly schema: string | undefined;
   /** The table's name before plugins: release 1.0.0 wrote it unquoted, so Postgres folded it. */
   readonly marker: string;
 }
@@ -53,15 +55,15 @@ export interface Placed {
  */
 export function placedOf(
   db: Database,
-  given: Pick<Settings, 'marker' | 'schema' | 'dialect' | 'batch'>,
+  given: Pick<BootstrapConfig, 'marker' | 'schema' | 'dialect' | 'batch'>,
 ): Placed {
-  const { schema, batch } = given;
+  const { marker: name = 'migrations', schema, batch } = given;
   const dialect = given.dialect ?? dialectOf(db);
   if (schema !== undefined && dialect !== 'postgres') {
     throw new RangeError(problem('schema', { words: 'be left out but on Postgres' }, schema));
   }
   const placed = schema === undefined ? db : db.withSchema(schema);
-  const marker = dialect === 'postgres' ? given.marker.toLowerCase() : given.marker;
+  const marker = dialect === 'postgres' ? name.toLowerCase() : name;
   const handle = batch
     ? {
       executeQuery: async (query: CompiledQuery) => ({
@@ -72,7 +74,8 @@ export function placedOf(
   // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
   // answers is not for them: one that parses JSON would make another thing of some versions.
   const table = tableOf(compile(builderOf(placed).selectFrom!(marker).selectAll!()));
-  return { db: placed, handle, dialect, ledger: new Ledger(table, dialect), marker };
+  const ledger = new Ledger(table, dialect);
+  return { db: placed, handle, dialect, ledger, schema: schema && table.schema, marker };
 }
 
 /**

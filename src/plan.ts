@@ -5,17 +5,20 @@
  * @module
  */
 
-import { databaseOf, dialectOf } from './database.ts';
-import { problem } from './fields.ts';
+import { databaseOf, dialectOf, placedOf } from './database.ts';
+import { checkFields, problem, type Rule } from './fields.ts';
 import { type Database, type KyselyLike, plain } from './kysely.ts';
 import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 import { type BatchStatement, record } from './recorder.ts';
+import { RULES } from './settings.ts';
 import { quote } from './sql.ts';
 import { type Dialect, statementsOf, tokens } from './sql_text.ts';
 import { encode, literal } from './values.ts';
 
 /** What {@linkcode planSchema} makes: plain JSON, but for one method. */
 export interface SchemaPlan extends SchemaPlanData {
+  /** The dialect that the statements are written in. */
+  readonly dialect: Dialect;
   /**
    * The plan as a script that `wrangler d1 execute --file`, `sqlite3` and `psql` run as it is, with
    * the parameters as literals. It does not write the ledger.
@@ -28,15 +31,21 @@ export interface SchemaPlan extends SchemaPlanData {
 /** What {@linkcode planSchema} may be told. */
 export interface PlanOptions {
   /** As in `BootstrapConfig`. */
-  readonly dialect?: Dialect;
+  readonly dialect?: Dialect | undefined;
   /** As in `BootstrapConfig`. */
-  readonly schema?: string;
+  readonly schema?: string | undefined;
   /**
    * A throw-away, empty database of the same dialect that the DDL is run against, so that it may
    * read as it goes: in-memory SQLite, or PGlite. It is left as the DDL makes it.
    */
-  readonly shadow?: KyselyLike;
+  readonly shadow?: KyselyLike | undefined;
 }
+
+const OPTIONS: Readonly<Record<keyof PlanOptions, Rule>> = {
+  dialect: RULES.dialect,
+  schema: RULES.schema,
+  shadow: { type: 'object', words: 'be a Kysely instance' },
+};
 
 /**
  * Records a DDL without sending anything to `db`, whose compiler and plugins write the SQL.
@@ -65,44 +74,42 @@ export interface PlanOptions {
  * @returns The plan.
  * @throws {NotRecordableError} The DDL needs an answer and there is no shadow, or it issued nothing.
  * @throws {StatementRefusedError} A statement cannot be part of one unit.
- * @throws {TypeError} `db` or `shadow` is not a Kysely instance, or they differ in their dialect.
+ * @throws {TypeError} `db` or `shadow` is not a Kysely instance, they differ in their dialect, or an
+ * option is unknown or of the wrong type.
+ * @throws {RangeError} An option is out of range, or a schema is named and the dialect is not Postgres.
  */
 export async function planSchema<K extends KyselyLike>(
   db: K,
   ddl: (db: K) => unknown,
   options: PlanOptions = {},
 ): Promise<SchemaPlan> {
-  const own = databaseOf(db);
-  const dialect = options.dialect ?? dialectOf(own);
-  const schema = options.schema ?? null;
-  const shadow = options.shadow === undefined
-    ? undefined
-    : shadowOf(options.shadow, dialect, schema);
-  const placed = schema === null ? own : own.withSchema(schema);
+  const { shadow, ...given } = checkFields('options', options, OPTIONS) as PlanOptions;
+  const { db: placed, dialect, schema } = placedOf(databaseOf(db), given);
   const statements = await record(placed, ddl as (db: unknown) => unknown, {
     dialect,
     details: {},
-    ...(shadow && { shadow: await shadow }),
+    ...(shadow && { shadow: await shadowOf(shadow, dialect, schema) }),
   });
   const planned = statements.map(({ sql, parameters }) => ({
     sql,
     parameters: parameters.map(encode),
   }));
   const checksum = await checksumOf(statements.map(({ sql }) => sql), dialect);
-  return withMethod({ dialect, schema, statements: planned, checksum });
+  const plan = { dialect, schema: given.schema ?? null, statements: planned, checksum };
+  return withMethod(plan, schema);
 }
 
 async function shadowOf(
   shadow: KyselyLike,
   dialect: Dialect,
-  schema: string | null,
+  schema: string | undefined,
 ): Promise<Database> {
   const database = databaseOf(shadow);
   const found = dialectOf(database);
   if (found !== dialect) {
     throw new TypeError(problem('shadow', { words: `speak ${dialect}` }, found));
   }
-  if (schema !== null) {
+  if (schema !== undefined) {
     for (const sql of placing(schema)) await database.executeQuery(plain(sql));
   }
   return database;
@@ -116,9 +123,9 @@ function placing(schema: string): string[] {
   ];
 }
 
-function withMethod(plan: SchemaPlanData): SchemaPlan {
+function withMethod(plan: Omit<SchemaPlan, 'toSQL'>, schema: string | undefined): SchemaPlan {
   const toSQL = () => {
-    const path = plan.schema === null ? [] : placing(plan.schema);
+    const path = schema === undefined ? [] : placing(schema);
     const bodies = statementsOfPlan(plan).map((statement) => inline(statement, plan.dialect));
     return [...path, ...bodies].map((sql) => `${sql};\n`).join('');
   };
@@ -133,7 +140,8 @@ function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
   let last = '';
   for (const token of tokens(statementsOf(sql, dialect)[0]?.sql ?? sql, dialect)) {
     last = token.kind;
-    if (token.kind !== 'parameter') {
+    // A function's body, too, has `$1`.
+    if (token.kind !== 'parameter' || parameters.length === 0) {
       text += token.text;
       continue;
     }

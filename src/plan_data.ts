@@ -18,8 +18,8 @@ export interface PlannedStatement {
 
 /** A plan as it comes back from JSON; accepted wherever a `ddl` is. */
 export interface SchemaPlanData {
-  /** The dialect that the statements are written in. */
-  readonly dialect: Dialect;
+  /** The dialect that the statements are written in; a `string`, as an imported JSON file has it. */
+  readonly dialect: string;
   /** The schema of Postgres that the statements are for; null if none was named. */
   readonly schema: string | null;
   /** The statements, in order. */

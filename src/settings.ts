@@ -11,12 +11,15 @@ import type { Handle, KyselyLike } from './kysely.ts';
 import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 import { replay } from './recorder.ts';
 
-type Optional = 'schema' | 'dialect' | 'batch' | 'signal';
+type Optional = 'marker' | 'schema' | 'dialect' | 'batch' | 'signal';
+
+/** What a caller has said: no field is there and undefined. */
+type Given = { readonly [Field in keyof BootstrapConfig]?: NonNullable<BootstrapConfig[Field]> };
 
 /** A configuration with every default filled in. */
 export type Settings =
-  & Required<Omit<BootstrapConfig, 'ddl' | 'upgrades' | Optional>>
-  & Pick<BootstrapConfig, Optional>
+  & Required<Omit<Given, 'ddl' | 'upgrades' | Optional>>
+  & Pick<Given, Optional>
   & {
     readonly ddl: (db: unknown) => unknown;
     readonly upgrades: readonly { readonly from: string; readonly ddl: Settings['ddl'] }[];
@@ -74,7 +77,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
  * @throws {RangeError} A field is of the right type and out of range.
  */
 export function parseConfig(config: unknown): Settings {
-  const given = checkFields('config', config, RULES) as Partial<BootstrapConfig>;
+  const given = checkFields('config', config, RULES) as Given;
   if (given.version === undefined) {
     throw new TypeError(problem('version', RULES.version, undefined));
   }
@@ -96,7 +99,6 @@ export function parseConfig(config: unknown): Settings {
     throw new RangeError(problem('upgrades', { words: 'name each version once' }, twice));
   }
   return {
-    marker: 'migrations',
     logger: {},
     strategy: 'auto',
     assumeFresh: false,

@@ -17,13 +17,13 @@ import type { Dialect } from './sql_text.ts';
 /** Which ledger {@linkcode schemaStatus} reads; each field as in `BootstrapConfig`. */
 export interface StatusOptions {
   /** The ledger table. */
-  readonly marker?: string;
+  readonly marker?: string | undefined;
   /** Its schema, on Postgres. */
-  readonly schema?: string;
+  readonly schema?: string | undefined;
   /** The dialect, where it is not to be detected. */
-  readonly dialect?: Dialect;
+  readonly dialect?: Dialect | undefined;
   /** Reads through this batch, which on D1 means from the primary. */
-  readonly batch?: AtomicBatch;
+  readonly batch?: AtomicBatch | undefined;
 }
 
 /** A version in a ledger. */
@@ -71,7 +71,7 @@ export async function schemaStatus(
 ): Promise<LedgerEntry[]> {
   const { marker, schema, dialect, batch } = RULES;
   checkFields('options', options, { marker, schema, dialect, batch });
-  const placed = placedOf(databaseOf(db), { marker: 'migrations', ...options });
+  const placed = placedOf(databaseOf(db), options);
   try {
     const { rows } = await placed.handle.executeQuery(placed.ledger.probe());
     const now = Number(rows[0]?.clock);

@@ -44,12 +44,12 @@ export interface TestSchemaOptions<K extends KyselyLike = KyselyLike> {
    *
    * @default {8}
    */
-  readonly callers?: number;
+  readonly callers?: number | undefined;
   /**
    * The DDL of the first version of the line of `upgrades`, as it was. With it the upgrades are
    * tested too, from every version of the line.
    */
-  readonly first?: Ddl<NoInfer<K>> | SchemaPlanData;
+  readonly first?: Ddl<NoInfer<K>> | SchemaPlanData | undefined;
 }
 
 /** What one check has found. */

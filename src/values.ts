@@ -7,14 +7,16 @@
 import { quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
-/** A value in JSON. What JSON has no word for is an object that names its type. */
+/**
+ * A value in JSON. What JSON has no word for is an object that names its type: `'bigint'`, `'date'`
+ * or, in hexadecimal, `'bytes'`, each with a string; or `'json'`, with what goes as JSON itself.
+ */
 export type EncodedValue =
   | null
   | boolean
   | number
   | string
-  | { readonly type: 'bigint' | 'bytes' | 'date'; readonly value: string }
-  | { readonly type: 'json'; readonly value: unknown };
+  | { readonly type: string; readonly value: unknown };
 
 /**
  * Encodes a bound value.
@@ -37,10 +39,11 @@ export function encode(value: unknown): EncodedValue {
 /** Decodes what {@linkcode encode} made. */
 export function decode(value: EncodedValue): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (value.type === 'bigint') return BigInt(value.value);
-  if (value.type === 'date') return new Date(value.value);
   if (value.type === 'json') return value.value;
-  const pairs = value.value.match(/../g) ?? [];
+  const text = String(value.value);
+  if (value.type === 'bigint') return BigInt(text);
+  if (value.type === 'date') return new Date(text);
+  const pairs = text.match(/../g) ?? [];
   return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
 }
 

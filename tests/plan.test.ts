@@ -26,6 +26,7 @@ import {
   createBootstrap,
   type Dialect,
   NotRecordableError,
+  type PlanOptions,
   planSchema,
   type SchemaPlanData,
   StatementRefusedError,
@@ -515,6 +516,8 @@ test('placeholders are found where they are, and only there', async () => {
     ),
     `update t set a = 'a'::jsonb ? 'b' where c = E'\\'$1' and 'j' = 'b';\n`,
   );
+  const body = 'create function plus(int) returns int begin atomic select $1 + 1; end';
+  assert.equal(await scriptOf('postgres', body), `${body};\n`);
   assert.equal(
     await scriptOf('sqlite', 'insert into t values (?2, ?1, ?2)', 'one', 'two'),
     `insert into t values ('two', 'one', 'two');\n`,
@@ -716,6 +719,51 @@ test('a shadow of another dialect, or none at all, is refused', async () => {
     planSchema(instance('sqlite'), createPerson, { shadow: {} as never }),
   );
   await thrownAs(TypeError, planSchema({} as never, createPerson));
+  await shadow.destroy();
+});
+
+test('an option that is unknown or wrong is refused', async () => {
+  const wrong: readonly [unknown, typeof TypeError][] = [
+    [{ shaddow: instance('sqlite') }, TypeError],
+    [{ shadow: null }, TypeError],
+    [{ dialect: 'mysql' }, RangeError],
+    [{ schema: 'tenant' }, RangeError],
+    [null, TypeError],
+  ];
+  for (const [options, type] of wrong) {
+    await thrownAs(type, planSchema(instance('sqlite'), createPerson, options as never));
+  }
+});
+
+test('statements that the ddl has not awaited are refused, with a shadow as without', async () => {
+  const shadow = openSqlite(':memory:');
+  for (const options of [{}, { shadow }]) await assertAwaited('sqlite', options);
+  await shadow.destroy();
+  await onEngine(pglite, (shadowed) => assertAwaited('postgres', { shadow: shadowed.connect() }));
+});
+
+async function assertAwaited(dialect: Dialect, options: PlanOptions): Promise<void> {
+  const planned = planSchema(instance(dialect), async (db) => {
+    const lost = ['a', 'b'].map(async (name) => {
+      for (const n of [1, 2, 3]) {
+        await db.schema.createTable(`${name}_${n}`).addColumn('id', 'integer').execute();
+      }
+    });
+    // They are handled here only so that no runtime ends for it.
+    for (const promise of lost) promise.catch(() => {});
+    await createPerson(db);
+  }, options);
+  assert.match((await thrownAs(StatementRefusedError, planned)).message, /Await each statement/);
+}
+
+test('several statements in one text all reach the shadow', async () => {
+  const shadow = openSqlite(':memory:');
+  const plan = await planSchema(instance('sqlite'), async (db) => {
+    await sql`create table a (id integer); create table b (id integer)`.execute(db);
+    const tables = await db.introspection.getTables();
+    if (tables.length < 2) await createPerson(db);
+  }, { shadow });
+  assert.equal(plan.statements.length, 2);
   await shadow.destroy();
 });
 

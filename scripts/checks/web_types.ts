@@ -53,6 +53,7 @@ function configuration(files: readonly string[], libraries: readonly string[]): 
       noEmit: true,
       skipLibCheck: true,
       strict: true,
+      exactOptionalPropertyTypes: true,
       noImplicitOverride: true,
       noUncheckedIndexedAccess: true,
       // What Node's type stripping asks for: no syntax that is more than types, and no import that

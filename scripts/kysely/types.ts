@@ -5,7 +5,13 @@
  * @module
  */
 
-import { bootstrapSchema, createBootstrap, planSchema, schemaStatus } from '@arraypress/db-migrate';
+import {
+  type AtomicBatch,
+  bootstrapSchema,
+  createBootstrap,
+  planSchema,
+  schemaStatus,
+} from '@arraypress/db-migrate';
 import { testSchema } from '@arraypress/db-migrate/testing';
 import type { Kysely } from 'kysely';
 
@@ -45,6 +51,21 @@ export async function ownTables(db: Kysely<Tables>): Promise<void> {
   await planSchema(db, (db) => db.selectFrom('users').select('name').execute());
   const [entry] = await schemaStatus(db);
   entry?.version satisfies string | undefined;
+}
+
+/** A field may be undefined, and a plan is typed as the import of a JSON file is. */
+export async function looseInput(
+  db: Kysely<Tables>,
+  given: { batch: AtomicBatch | undefined; signal: AbortSignal | undefined },
+  ddl: {
+    dialect: string;
+    schema: null;
+    statements: { sql: string; parameters: (number | { type: string; value: string })[] }[];
+    checksum: string;
+  },
+): Promise<void> {
+  await bootstrapSchema(db, { version: '0001', ddl, ...given });
+  await createBootstrap({ version: '0001', ddl })(db, given);
 }
 
 /** What is no instance is refused, and so is what is no field. */

@@ -39,6 +39,14 @@ const READ_ONLY: Readonly<Record<string, string>> = {
 /** The cases of this file. */
 export const cases: readonly LifeCase[] = [
   {
+    name: 'a field that is undefined is as one that is absent',
+    async run(t) {
+      await life(t, { version: '0001' });
+      const [entry] = await schemaStatus(t.connect(), { marker: undefined, batch: undefined });
+      assert.equal(entry?.version, '0001');
+    },
+  },
+  {
     name: 'a database without a ledger has an empty list, at one statement',
     each: true,
     async run(t) {
