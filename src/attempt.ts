@@ -14,7 +14,13 @@ import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
 import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
-import { beginPolitely, claimColumns, createSchema, isSchemaMissing } from './postgres.ts';
+import {
+  beginPolitely,
+  claimColumns,
+  createSchema,
+  isSchemaMissing,
+  PATH_RESTORED,
+} from './postgres.ts';
 import { inTransaction } from './transaction.ts';
 import { type Work, workFor } from './work.ts';
 
@@ -56,7 +62,7 @@ export class Attempt {
   }
 
   async #steps(handle: Database, isLedgerMissing: boolean): Promise<LedgerRow[]> {
-    const { ledger, patience, dialect, settings } = this.#call;
+    const { ledger, patience, dialect, schema } = this.#call;
     this.begun = true;
     patience.check();
     const own = handle.withoutPlugins();
@@ -64,8 +70,8 @@ export class Attempt {
     const isPolite = isPostgres && this.#gate !== undefined;
     if (isPolite && !(await beginPolitely(this.#call, own))) return [];
     if (isLedgerMissing) {
-      if (settings.schema !== undefined && await isSchemaMissing(own, settings.schema)) {
-        await own.executeQuery(createSchema(settings.schema));
+      if (schema !== undefined && await isSchemaMissing(own, schema)) {
+        await own.executeQuery(createSchema(schema));
       }
       await own.executeQuery(ledger.create());
     }
@@ -133,7 +139,9 @@ export class Attempt {
     let cause: unknown;
     try {
       this.#checkLate();
-      const rows = await this.#claim.finish(handle, checksum);
+      const isPostgres = this.#call.dialect === 'postgres';
+      const further = isPostgres ? `, ${PATH_RESTORED}` : '';
+      const rows = await this.#claim.finish(handle, checksum, further);
       this.#checkLate();
       if (rows) return rows;
     } catch (error) {

@@ -36,10 +36,13 @@ export interface AtomicBatch {
    * Runs the statements in order, in one transaction on the primary. Rejects if one of them fails,
    * and then none has had an effect. A single statement needs no transaction around it.
    *
+   * @param signal Aborted once nobody waits for the answer: what has not been sent by then, as it
+   * waits for a connection, must not be sent any more.
    * @returns The rows of each statement as plain objects; an empty list where it has none.
    */
   execute(
     statements: readonly BatchStatement[],
+    signal?: AbortSignal,
   ): Promise<readonly (readonly Record<string, unknown>[])[]>;
   /** What the database refuses, checked before anything is sent. */
   readonly limits?: BatchLimits;
@@ -200,8 +203,12 @@ export interface PostgresClientLike {
 export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
   return {
     database: pool,
-    async execute(statements) {
+    async execute(statements, signal) {
       const client = await pool.connect();
+      if (signal?.aborted) {
+        client.release();
+        throw signal.reason;
+      }
       // A client on loan has no listener of its pool's, and Node ends a process whose emitter of
       // an 'error' has none. The query that was under way rejects all the same.
       const ignore = () => {};
@@ -240,7 +247,7 @@ async function runOn(
     const text = group.map((s) => s.sql).join('\n;\n');
     const answer = await client.query(text, end === at ? [...group[0]!.parameters] : undefined);
     const answers = (Array.isArray(answer) ? answer : [answer]) as { rows?: [] }[];
-    rows.push(...answers.map((one) => one.rows ?? []));
+    for (const one of answers) rows.push(one.rows ?? []);
     at += group.length;
   }
   return statements.length === 1 ? rows : rows.slice(1, -1);

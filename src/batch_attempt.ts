@@ -9,7 +9,13 @@ import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from
 import { DdlStalledError, StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
 import { checksumOf } from './plan_data.ts';
-import { batchEpilogue, batchPrologue, createSchema, isSchemaMissing } from './postgres.ts';
+import {
+  batchEnd,
+  batchEpilogue,
+  batchPrologue,
+  createSchema,
+  isSchemaMissing,
+} from './postgres.ts';
 import { type BatchStatement, record } from './recorder.ts';
 import { deadOwners, type Work } from './work.ts';
 
@@ -38,17 +44,22 @@ export class BatchAttempt {
     const { patience } = this.#call;
     const checksum = await this.#checksum(ddl);
     const before = await patience.race(this.#before(isLedgerMissing, seen, checksum));
-    const after = this.#call.dialect === 'postgres'
-      ? [batchEpilogue(this.#call.settings.schema)]
-      : [];
-    return await patience.race(
-      this.#send([...before, ...after, ...ddl]),
-      () => {
-        const isUnanswered = performance.now() - this.#sentAt >= this.#call.settings.leaseMs;
-        return isUnanswered ? patience.exhausted() : undefined;
-      },
-      this.#call.settings.leaseMs,
-    );
+    const isPostgres = this.#call.dialect === 'postgres';
+    const between = isPostgres ? [batchEpilogue(this.#call.schema)] : [];
+    const after = isPostgres ? [batchEnd()] : [];
+    const gone = new AbortController();
+    try {
+      return await patience.race(
+        this.#send([...before, ...between, ...ddl, ...after], gone.signal),
+        () => {
+          const isUnanswered = performance.now() - this.#sentAt >= this.#call.settings.leaseMs;
+          return isUnanswered ? patience.exhausted() : undefined;
+        },
+        this.#call.settings.leaseMs,
+      );
+    } finally {
+      gone.abort();
+    }
   }
 
   async #record(): Promise<BatchStatement[]> {
@@ -90,10 +101,9 @@ export class BatchAttempt {
     seen: readonly LedgerRow[],
     checksum: string | null,
   ): Promise<BatchStatement[]> {
-    const { ledger, handle, dialect, settings } = this.#call;
-    const { schema, assumeFresh } = settings;
+    const { ledger, handle, dialect, schema, settings: { leaseMs, assumeFresh } } = this.#call;
     const { entries } = this.#work;
-    const unit: BatchStatement[] = dialect === 'postgres' ? [batchPrologue(settings.leaseMs)] : [];
+    const unit: BatchStatement[] = dialect === 'postgres' ? [batchPrologue(leaseMs)] : [];
     if (isLedgerMissing && schema !== undefined) {
       if (assumeFresh || await isSchemaMissing(handle, schema)) {
         unit.push(createSchema(schema));
@@ -107,12 +117,12 @@ export class BatchAttempt {
     return unit;
   }
 
-  async #send(unit: readonly BatchStatement[]): Promise<LedgerRow[]> {
+  async #send(unit: readonly BatchStatement[], gone: AbortSignal): Promise<LedgerRow[]> {
     const { patience, settings: { batch }, ledger } = this.#call;
     patience.check();
     this.#sentAt = performance.now();
     try {
-      await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })));
+      await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })), gone);
       const { owner } = this;
       return this.#work.entries.map(({ name }) => ({
         name,

@@ -154,6 +154,8 @@ class Bootstrap {
           this.#seen = await this.#attempt();
         }
         if (this.#isInstalled()) return this.#installed(isFirst && isKnown);
+        // It was not fresh, and nobody has looked yet at what it is.
+        if (isAssumed) continue;
       } catch (error) {
         if (this.#recover(error, onDdlError) === 'at-once') continue;
       }

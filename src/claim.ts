@@ -148,8 +148,12 @@ export class Claim {
    *
    * @throws {LeaseLostError} They are another owner's now.
    */
-  async finish(handle: Handle, checksum: string | null): Promise<LedgerRow[] | undefined> {
-    const guard = this.#ledger.finish(this.owner, this.#names.at(-1)!, checksum);
+  async finish(
+    handle: Handle,
+    checksum: string | null,
+    furtherColumns?: string,
+  ): Promise<LedgerRow[] | undefined> {
+    const guard = this.#ledger.finish(this.owner, this.#names.at(-1)!, checksum, furtherColumns);
     const rows = await this.#prove(handle, guard, 'installed');
     if (this.holds(rows, 'installed')) return rows;
     const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);

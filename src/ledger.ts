@@ -157,11 +157,17 @@ export class Ledger {
   }
 
   /** Turns the owner's claim into installed rows, and returns them; the checksum is for `version`. */
-  finish(owner: string, version: string, checksum: string | null): CompiledQuery {
+  finish(
+    owner: string,
+    version: string,
+    checksum: string | null,
+    furtherColumns = '',
+  ): CompiledQuery {
     return this.#update(
       `state = 'installed', lease = null, since = ${this.#clock}, ` +
         `checksum = case when name = ${this.#at(1)} then ${this.#at(2)} end`,
       [version, checksum, owner],
+      furtherColumns,
     );
   }
 
@@ -170,10 +176,11 @@ export class Ledger {
     return plain(`delete from ${this.#path} where ${this.#owned(1)}`, [owner]);
   }
 
-  #update(change: string, parameters: readonly unknown[]): CompiledQuery {
+  #update(change: string, parameters: readonly unknown[], furtherColumns = ''): CompiledQuery {
     const owned = this.#owned(parameters.length);
     return plain(
-      `update ${this.#path} set ${change} where ${owned} returning ${this.#all}`,
+      `update ${this.#path} set ${change} where ${owned} ` +
+        `returning ${this.#all}${furtherColumns}`,
       parameters,
     );
   }

@@ -13,8 +13,10 @@ import { quote, quoted } from './sql.ts';
 const LOCK_TIMEOUT_MS = 200;
 
 // Settings are local to the transaction, since poolers hand the session on. The caller's own
-// `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile.
+// `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile. So is its search path:
+// a dump sets another one for the whole session, which would not find the ledger from then on.
 const POLITE = [
+  `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true) as path`,
   `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
   `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
 ];
@@ -22,6 +24,13 @@ const POLITE = [
 const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
 const RESTORED =
   `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true) as restored`;
+
+// Nor is there a path where `begin` has done nothing, and an empty one is one.
+const THEIR_PATH = `current_setting('db_migrate.search_path', true)`;
+
+/** Gives the session its search path back. */
+export const PATH_RESTORED = `case when ${THEIR_PATH} like '=%' ` +
+  `then set_config('search_path', substr(${THEIR_PATH}, 2), false) end as path`;
 
 const PLACE = `(select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
   `on n.oid = c.relnamespace where c.oid = tableoid) as place`;
@@ -49,7 +58,7 @@ function endingIdle(leaseMs: number): string {
  * @returns False if another caller is installing: end the transaction, and wait outside.
  */
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
-  const { schema, leaseMs } = call.settings;
+  const { schema, settings: { leaseMs } } = call;
   const columns = [...POLITE, endingIdle(leaseMs)];
   if (schema !== undefined) columns.push(ahead(schema));
   if (call.useAdvisoryLock) {
@@ -86,12 +95,17 @@ export function batchEpilogue(schema: string | undefined): BatchStatement {
   return plain(`select ${[RESTORED, ...path].join(', ')}`);
 }
 
+/** What a batch ends with. */
+export function batchEnd(): BatchStatement {
+  return plain(`select ${PATH_RESTORED}`);
+}
+
 /** Puts a schema ahead of the search path, until the transaction ends. */
 function ahead(schema: string): string {
   const others = `nullif(current_setting('search_path'), '')`;
   return `set_config('search_path', concat_ws(', ', ${
     quoted(quote(schema))
-  }, ${others}), true) as path`;
+  }, ${others}), true) as ahead`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */

@@ -17,6 +17,7 @@ import {
   libsqlBatch,
   planSchema,
   postgresBatch,
+  type PostgresPoolLike,
   StatementRefusedError,
   WaitTimeoutError,
 } from '../mod.ts';
@@ -610,6 +611,25 @@ test(
         installed
       );
       await assertTables(stage, [...namesOf(10), `of_${winner}`]);
+    }),
+);
+
+test(
+  'postgres: what waited for a connection until its caller had given up is not sent',
+  { timeout },
+  () =>
+    onStage(onPostgres, async (stage) => {
+      const pool = stage.database.handle!({ connections: 1 }) as PostgresPoolLike;
+      const held = await pool.connect();
+      const call = stage.bootstrap({ assumeFresh: true, waitTimeoutMs: 400, leaseMs: 200 }, {
+        db: stage.database.connect(),
+        batch: postgresBatch(pool),
+      });
+      await thrownAs(WaitTimeoutError, call);
+      held.release();
+      // Whoever is next in the queue of the pool comes after it.
+      (await pool.connect()).release();
+      assert.deepEqual(await stage.database.tables(), []);
     }),
 );
 

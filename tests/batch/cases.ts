@@ -445,6 +445,20 @@ export const CASES: readonly BatchCase[] = [
     },
   },
   {
+    name: 'assumeFresh on a database that only was not fresh waits for nobody',
+    async run(stage) {
+      await stage.bootstrap({ version: '0001' });
+      const upgraded = await stage.bootstrap({
+        version: '0002',
+        upgrades: [{ from: '0001', ddl: (db) => createMark(db, 'of_the_step') }],
+        assumeFresh: true,
+        onContention: 'return',
+      });
+      assert.deepEqual([upgraded.outcome, upgraded.from], ['upgraded', '0001']);
+      await assertTables(stage, [...namesOf(TABLES), 'of_the_step']);
+    },
+  },
+  {
     name: 'assumeFresh on a database that is installed, or being installed, changes nothing',
     async run(stage) {
       await stage.bootstrap();

@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { sql } from 'kysely';
+import { CamelCasePlugin, sql } from 'kysely';
 
 import { type BootstrapResult, StatementRefusedError, WaitTimeoutError } from '../../mod.ts';
 import { faulty } from './faults.ts';
@@ -312,6 +312,53 @@ export const cases: readonly Case[] = [
         }, { version: strategy, strategy, leaseMs: 900, waitTimeoutMs: 20_000 });
         assert.equal(result.outcome, 'installed', strategy);
       }
+    },
+  },
+  {
+    name: 'a session whose search_path the ddl has set gets it back',
+    each: 'atomic',
+    needs,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      await sql`set search_path to public, pg_temp`.execute(db);
+      // A dump sets an empty one.
+      for (const path of ['app', '']) {
+        const ddl = async (db: Db) => {
+          await sql`create schema if not exists app`.execute(db);
+          await sql.raw(`set search_path to '${path}'`).execute(db);
+          await sql.raw(`create table app."of_${path}" (id integer)`).execute(db);
+        };
+        for (const outcome of ['installed', 'already-installed']) {
+          const result = await bootstrap(t, db, ddl, { version: `path ${path}` });
+          assert.equal(result.outcome, outcome);
+          assert.equal(await setting(db, 'search_path'), 'public, pg_temp');
+        }
+      }
+    },
+  },
+  {
+    name: 'a schema whose name a plugin makes another of is that one everywhere',
+    each: true,
+    needs,
+    async run(t) {
+      const db = t.connect().withPlugin(new CamelCasePlugin());
+      const result = await bootstrap(t, db, async (db) => {
+        await createTable(db, 'built');
+        if (t.strategy !== 'lease') await sql`create table raw (id integer)`.execute(db);
+      }, { schema: 'orgTwo' });
+      assert.equal(result.outcome, 'installed');
+      const expected = ['built', 'migrations', ...(t.strategy === 'lease' ? [] : ['raw'])];
+      assert.deepEqual(await tablesIn(t, 'org_two'), expected);
+    },
+  },
+  {
+    name: 'under a lease a schema that is missing is not waited for',
+    needs,
+    async run(t) {
+      const failing = bootstrap(t, t.connect().withSchema('nowhere'), install, {
+        strategy: 'lease',
+      });
+      assert.match(String(await within(10_000, thrownBy(failing))), /"nowhere" does not exist/);
     },
   },
   {
