@@ -36,14 +36,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'renew, finish: whoever owns it',
     file: 'ledger.ts',
-    find: 'where ${owned} returning',
-    replace: "where ${owned.replace('owner = ', 'null is not ')} returning",
+    find: 'where ${owned} `',
+    replace: "where ${owned.replace('owner = ', 'null is not ')} `",
   },
   {
     name: 'renew: whatever its state',
     file: 'ledger.ts',
-    find: 'where ${owned} returning',
-    replace: "where ${owned.replace(/ and state.*/, '')} returning",
+    find: 'where ${owned} `',
+    replace: "where ${owned.replace(/ and state.*/, '')} `",
   },
   {
     name: 'finish: state not set',
@@ -333,8 +333,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: the DDL stands before the guard',
     file: 'batch_attempt.ts',
-    find: '[...before, ...after, ...ddl]',
-    replace: '[...ddl, ...before, ...after]',
+    find: '[...before, ...between, ...ddl, ...after]',
+    replace: '[...between, ...ddl, ...before, ...after]',
   },
   {
     name: "batch: a column that is missing is the ledger's",
@@ -405,6 +405,38 @@ export const MUTANTS: readonly Mutant[] = [
       "return isSecond && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';",
     replace: "return isSecond && this.#settings.version === '' ? 'at-once' : 'after-a-pause';",
   },
+  {
+    name: 'whoever assumed a fresh database calls it contention',
+    file: 'bootstrap.ts',
+    find: 'if (isAssumed) continue;',
+    replace: '',
+  },
+  // Recording
+  {
+    name: 'recorded: statements that came too late are not missed',
+    file: 'recorder.ts',
+    find: 'this.#isClosed = true;',
+    replace: '',
+  },
+  {
+    name: 'recorded: nobody waits for statements that come late',
+    file: 'recorder.ts',
+    find: 'await sleep(0);',
+    replace: '',
+  },
+  {
+    name: 'a batch is sent after its caller has given up',
+    file: 'batch_attempt.ts',
+    find: 'gone.abort();',
+    replace: '',
+  },
+  // Postgres
+  {
+    name: "the DDL's search_path stays with the session",
+    file: 'postgres.ts',
+    find: "like '=%'",
+    replace: "like '!%'",
+  },
   // Work, waiting, contention
   {
     name: 'an expired claim is waited for',
@@ -417,6 +449,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'work.ts',
     find: 'held.some((name) => !line.includes(name))',
     replace: 'held.length < 0',
+  },
+  {
+    name: 'a line runs past a version that came into it',
+    file: 'work.ts',
+    find: 'installed.some((row) => entries',
+    replace: '[].some((row: LedgerRow) => entries',
   },
   {
     name: 'the signal is not looked at',
