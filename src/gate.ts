@@ -33,8 +33,6 @@ export class DdlGate implements Gate {
   end: { readonly error: unknown } | undefined;
   /** The refusal of a statement that came after the DDL had returned: an `await` is missing. */
   late: { readonly error: unknown } | undefined;
-  /** SQLite runs one at a time anyway; so none is on its way when another one has ended it all. */
-  readonly isSerial: boolean;
   readonly #call: Call;
   readonly #claim: Claim;
   #inFlight = 0;
@@ -43,7 +41,6 @@ export class DdlGate implements Gate {
   constructor(call: Call, claim: Claim) {
     this.#call = call;
     this.#claim = claim;
-    this.isSerial = call.dialect === 'sqlite';
   }
 
   /** True if no statement is under way and further ones may come. */

@@ -17,8 +17,6 @@ import type {
 
 /** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
 export interface Gate {
-  /** Whether one has to leave before the next one may enter. */
-  readonly isSerial: boolean;
   /** Before it is sent on `connection`. Throws to refuse it. */
   enter(query: CompiledQuery, connection: Handle): Promise<void>;
   /** After it, with its error if it failed. */
@@ -104,14 +102,8 @@ function instanceOf(
 }
 
 function gated(connection: Connection, gate: Gate): Connection {
-  let last: Promise<unknown> = Promise.resolve();
-  function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
-    if (!gate.isSerial) return execute(query, ...rest);
-    const answer = last.then(() => execute(query, ...rest));
-    last = answer.catch(() => {});
-    return answer;
-  }
-  async function execute(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
+  // One at a time: in a transaction Kysely waits for each before it sends the next one.
+  async function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
     await gate.enter(query, connection);
     let failure: { error: unknown } | undefined;
     try {

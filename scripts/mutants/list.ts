@@ -299,12 +299,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'SQLite gets statements side by side',
-    file: 'gate.ts',
-    find: "this.isSerial = call.dialect === 'sqlite';",
-    replace: 'this.isSerial = false;',
-  },
-  {
     name: "a transaction's DDL does not renew its claim",
     file: 'gate.ts',
     find: 'await this.#claim.check(connection, (error) => this.doom(error));',

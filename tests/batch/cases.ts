@@ -435,6 +435,21 @@ export const CASES: readonly BatchCase[] = [
     },
   },
   {
+    name: 'nor does one whose ddl has kept its process busy past the deadline',
+    async run(stage) {
+      const late = stage.bootstrap({
+        ddl: async (db) => {
+          await createMark(db, 'recorded');
+          for (const until = performance.now() + 150; performance.now() < until;);
+        },
+        assumeFresh: true,
+        waitTimeoutMs: 100,
+      });
+      await thrownAs(WaitTimeoutError, late);
+      await assertTables(stage, []);
+    },
+  },
+  {
     name: 'assumeFresh: one call less, and no look before',
     async run(stage) {
       const { calls, caller } = watchedCaller(stage);
