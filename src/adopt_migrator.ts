@@ -57,7 +57,6 @@ const LOCK = 'kysely_migration_lock';
 export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Promise<AdoptResult> {
   const { migrations, version, ...status } = options;
   checkFields('options', { version }, { version: RULES.version });
-  if (version === undefined) throw new TypeError(problem('version', RULES.version, undefined));
   if (!isNames(migrations)) {
     const words = 'be a list of names, at least one and none twice';
     throw new TypeError(problem('migrations', { words }, migrations, 'hand over to Migrator'));

@@ -9,6 +9,7 @@ export interface Rule {
   readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function';
   readonly holds?: (value: never) => boolean;
   readonly words: string;
+  readonly isRequired?: boolean;
 }
 
 // The longest delay that timers of every runtime keep.
@@ -17,7 +18,7 @@ const LONGEST_MS = 2_147_483_647;
 /**
  * Checks each field of an object by its rule; leaves out what is undefined.
  *
- * @throws {TypeError} It is not an object, or a field is unknown or of the wrong type.
+ * @throws {TypeError} It is not an object, or a field is missing, unknown or of the wrong type.
  * @throws {RangeError} A field is of the right type and out of range.
  */
 export function checkFields(
@@ -28,12 +29,15 @@ export function checkFields(
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(problem(name, { words: 'be an object' }, value));
   }
-  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
-  for (const [field, given] of fields) {
-    const rule = Object.hasOwn(rules, field) ? rules[field] : undefined;
-    if (!rule) {
-      throw new TypeError(`Cannot bootstrap the schema as '${name}' has no field '${field}'`);
-    }
+  const fields = Object.entries(value).filter(([, given]) => given !== undefined);
+  const unknown = fields.find(([field]) => !Object.hasOwn(rules, field));
+  if (unknown) {
+    throw new TypeError(`Cannot bootstrap the schema as '${name}' has no field '${unknown[0]}'`);
+  }
+  const all = Object.fromEntries(fields);
+  for (const [field, rule] of Object.entries(rules)) {
+    const given = all[field];
+    if (given === undefined && !rule.isRequired) continue;
     const isPlan = field === 'ddl' && typeof given === 'object';
     if (given === null || (typeof given !== rule.type && !isPlan)) {
       throw new TypeError(problem(field, rule, given));
@@ -43,7 +47,7 @@ export function checkFields(
       throw new Problem(problem(field, rule, given));
     }
   }
-  return Object.fromEntries(fields);
+  return all;
 }
 
 /** The rule of a duration in milliseconds. */

@@ -14,7 +14,7 @@ import { replay } from './recorder.ts';
 type Optional = 'marker' | 'schema' | 'dialect' | 'batch' | 'signal';
 
 /** What a caller has said: no field is there and undefined. */
-type Given = { readonly [Field in keyof BootstrapConfig]?: NonNullable<BootstrapConfig[Field]> };
+type Given = { readonly [Field in keyof BootstrapConfig]: NonNullable<BootstrapConfig[Field]> };
 
 /** A configuration with every default filled in. */
 export type Settings =
@@ -29,8 +29,8 @@ export type Settings =
 
 /** What each field must be. */
 export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
-  version: text(255, 'characters', (value) => value.length),
-  ddl: { type: 'function', words: 'be a function or a plan' },
+  version: { ...text(255, 'characters', (value) => value.length), isRequired: true },
+  ddl: { type: 'function', words: 'be a function or a plan', isRequired: true },
   marker: {
     type: 'string',
     holds: (value: string) => /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value),
@@ -77,22 +77,17 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
  * @throws {RangeError} A field is of the right type and out of range.
  */
 export function parseConfig(config: unknown): Settings {
-  const given = checkFields('config', config, RULES) as Given;
-  if (given.version === undefined) {
-    throw new TypeError(problem('version', RULES.version, undefined));
-  }
+  const given = checkFields('config', config, RULES) as unknown as Given;
   const waitTimeoutMs = given.waitTimeoutMs ?? 30_000;
   const leaseMs = given.leaseMs ?? Math.min(10_000, waitTimeoutMs / 2);
   if (leaseMs >= waitTimeoutMs) {
     const words = `be below 'waitTimeoutMs', which is ${waitTimeoutMs}`;
     throw new RangeError(problem('leaseMs', { words }, leaseMs));
   }
-  if (given.ddl === undefined) throw new TypeError(problem('ddl', RULES.ddl, undefined));
-  const steps = [...given.upgrades ?? []].map((step) => {
-    const { from, ddl } = checkFields('upgrades', step, { from: RULES.version, ddl: RULES.ddl });
-    if (!from || !ddl) throw new TypeError(problem('upgrades', RULES.upgrades, step));
-    return { from, ddl } as UpgradeStep;
-  });
+  const { version, ddl } = RULES;
+  const steps = (given.upgrades ?? []).map((step) =>
+    checkFields('upgrades', step, { from: version, ddl }) as unknown as UpgradeStep
+  );
   const line = [...steps.map(({ from }) => from), given.version];
   const twice = line.find((name, at) => line.indexOf(name) !== at);
   if (twice !== undefined) {
@@ -106,7 +101,6 @@ export function parseConfig(config: unknown): Settings {
     onNewer: 'ignore',
     onDrift: 'ignore',
     ...given,
-    version: given.version,
     waitTimeoutMs,
     leaseMs,
     ddl: functionOf(given.ddl),
