@@ -125,7 +125,7 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
       const begins = dialect === 'sqlite'
         ? word === 'begin'
         : word === 'atomic' && before === 'begin';
-      if (begins && !isBody && parens === 0) isBody = hasBody(words);
+      if (begins && !isBody && parens === 0) isBody = BODY.test(beginningOf(words));
       else if (isBody && word === 'end') isBody = !/^(;|begin|atomic)$/.test(before);
       words.push(before = word);
       said.push(piece);
@@ -140,27 +140,19 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
   return statements;
 }
 
-function hasBody(words: readonly string[]): boolean {
-  return /^create (or replace )?(temp |temporary )?(trigger|function|procedure) /.test(
-    `${words.slice(0, 5).join(' ')} `,
-  );
+/** As many words as tell what a statement does, each with a space behind it. */
+function beginningOf(words: readonly string[]): string {
+  return words.slice(0, 5).map((word) => `${word} `).join('');
 }
 
-const CONTROL = new Set([
-  'begin',
-  'commit',
-  'end',
-  'rollback',
-  'abort',
-  'savepoint',
-  'release',
-  'start transaction',
-  'prepare transaction',
-]);
+const BODY = /^create (or replace )?(temp |temporary )?(trigger|function|procedure) /;
+const CONTROL =
+  /^(begin|commit|end|rollback|abort|savepoint|release|(start|prepare)(?= transaction)) /;
+const OUTSIDE = /^(vacuum|(create|drop) database) |(?<=^(create|drop|reindex) (.* )?)concurrently /;
 
 // Measured: SQLite takes them in a transaction without a word, and does nothing. A table rebuilt with
 // its foreign keys still on loses the rows that hang on it.
-const INERT = /^pragma\n(.+\n\.\n)?(foreign_keys|journal_mode)\n[=(]/i;
+const INERT = /^pragma\n(?:.+\n\.\n)?(foreign_keys|journal_mode)\n[=(]/i;
 
 /**
  * Why statements cannot be part of one transaction that the library has begun, as the rest of a
@@ -169,20 +161,13 @@ const INERT = /^pragma\n(.+\n\.\n)?(foreign_keys|journal_mode)\n[=(]/i;
  */
 export function refusalInUnit(statements: readonly Statement[]): string | undefined {
   for (const { words, normalized } of statements) {
-    const [first = '', second = ''] = words;
-    const control = CONTROL.has(first) ? first : CONTROL.has(`${first} ${second}`) ? first : '';
+    const beginning = beginningOf(words);
+    const control = CONTROL.exec(beginning)?.[1];
     if (control) {
       return `"${control}" would split the unit. Leave it out: the ddl is one transaction already`;
     }
-    const outside = first === 'vacuum'
-      ? first
-      : /^(create|drop) database$/.test(`${first} ${second}`)
-      ? `${first} ${second}`
-      : /^(create|drop|reindex)$/.test(first) && words.slice(1, 5).includes('concurrently')
-      ? 'concurrently'
-      : INERT.test(normalized)
-      ? `${first} ${second}`
-      : '';
+    const inert = INERT.exec(normalized)?.[1];
+    const outside = inert ? `pragma ${inert}` : OUTSIDE.exec(beginning)?.[0].trim();
     if (outside) {
       return `"${outside}" cannot run in a transaction. Use strategy 'lease' with idempotent DDL, ` +
         `or run it after the install`;

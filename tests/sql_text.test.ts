@@ -135,7 +135,7 @@ const REFUSED: readonly (readonly [dialect: Dialect | 'both', sql: string, word:
   ['both', 'vacuum', 'vacuum'],
   ['sqlite', 'pragma foreign_keys = off', 'pragma foreign_keys'],
   ['sqlite', 'PRAGMA foreign_keys(0);', 'pragma foreign_keys'],
-  ['sqlite', 'select 1; pragma main.journal_mode = wal', 'pragma main'],
+  ['sqlite', 'select 1; pragma main.journal_mode = wal', 'pragma journal_mode'],
   ['postgres', 'create database x', 'create database'],
   ['postgres', 'create unique index concurrently a on b (c)', 'concurrently'],
   ['postgres', 'drop index concurrently a', 'concurrently'],
