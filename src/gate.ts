@@ -73,14 +73,17 @@ export class DdlGate implements Gate {
     this.#inFlight++;
   }
 
-  /** Hears of the end of a statement. */
-  leave(failure?: { error: unknown }): void {
-    this.#inFlight--;
-    if (!failure) return;
-    this.lastFailure = failure;
+  /** Hears of a statement that has failed. */
+  fail(error: unknown): void {
+    this.lastFailure = { error };
     // On Postgres the transaction is of no use any more, and every further statement says so.
     this.#isDoubtful = this.#call.dialect === 'sqlite';
-    this.doom(failure.error);
+    this.doom(error);
+  }
+
+  /** Hears of the end of a statement. */
+  leave(): void {
+    this.#inFlight--;
   }
 
   /**

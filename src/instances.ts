@@ -19,8 +19,10 @@ import type {
 export interface Gate {
   /** Before it is sent on `connection`. Throws to refuse it. */
   enter(query: CompiledQuery, connection: Handle): Promise<void>;
-  /** After it, with its error if it failed. */
-  leave(failure?: { error: unknown }): void;
+  /** After it, if it failed. */
+  fail(error: unknown): void;
+  /** After it, in any case. */
+  leave(): void;
 }
 
 /**
@@ -61,8 +63,8 @@ export function checkedInstance(db: Database, check: () => void): Database {
   });
 }
 
-/** What a nested `transaction()` of an instance made by {@linkcode instanceOn} asks its driver for. */
-export interface NestedTransactions {
+/** What Kysely asks of its driver for a `transaction()`. */
+export interface Driver {
   beginTransaction(connection: Connection): Promise<void>;
   commitTransaction(connection: Connection): Promise<void>;
   rollbackTransaction(connection: Connection): Promise<void>;
@@ -76,18 +78,14 @@ export interface NestedTransactions {
 export function instanceOn(
   db: Database,
   provider: ConnectionProvider,
-  nested: NestedTransactions,
-  introspector: () => object,
+  driver: Driver,
+  createIntrospector: () => object,
 ): Database {
   // A subclass may have a constructor of its own, so Kysely's own class is looked up.
   let prototype: object = db;
   while (!Object.hasOwn(prototype, 'getExecutor')) prototype = Object.getPrototypeOf(prototype);
-  return instanceOf(
-    prototype.constructor,
-    db.getExecutor().withConnectionProvider(provider),
-    { createIntrospector: introspector },
-    nested,
-  );
+  const executor = db.getExecutor().withConnectionProvider(provider);
+  return instanceOf(prototype.constructor, executor, { createIntrospector }, driver);
 }
 
 // Kysely's constructors take either a configuration or, as its own methods call them, these props.
@@ -105,14 +103,13 @@ function gated(connection: Connection, gate: Gate): Connection {
   // One at a time: in a transaction Kysely waits for each before it sends the next one.
   async function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
     await gate.enter(query, connection);
-    let failure: { error: unknown } | undefined;
     try {
       return await connection.executeQuery(query, ...rest);
     } catch (error) {
-      failure = { error };
+      gate.fail(error);
       throw error;
     } finally {
-      gate.leave(failure);
+      gate.leave();
     }
   }
   async function* streamQuery(
@@ -120,14 +117,13 @@ function gated(connection: Connection, gate: Gate): Connection {
     ...rest: unknown[]
   ): AsyncIterableIterator<QueryResult> {
     await gate.enter(query, connection);
-    let failure: { error: unknown } | undefined;
     try {
       yield* connection.streamQuery(query, ...rest);
     } catch (error) {
-      failure = { error };
+      gate.fail(error);
       throw error;
     } finally {
-      gate.leave(failure);
+      gate.leave();
     }
   }
   return new Proxy(connection, {
