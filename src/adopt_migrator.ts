@@ -8,9 +8,9 @@ import { databaseOf } from './database.ts';
 import { messageOf, NotAdoptableError } from './errors.ts';
 import { checkFields, problem } from './fields.ts';
 import { builderOf, compile, type Fluent, type KyselyLike } from './kysely.ts';
-import { patiently } from './patiently.ts';
 import { RULES } from './settings.ts';
 import { schemaStatus, type StatusOptions } from './status.ts';
+import { patiently } from './wait.ts';
 
 /** What {@linkcode adoptMigrator} takes. */
 export interface AdoptOptions extends StatusOptions {

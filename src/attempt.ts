@@ -12,7 +12,6 @@ import { abortedError, DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
-import { patiently } from './patiently.ts';
 import { checksumOf } from './plan_data.ts';
 import {
   beginPolitely,
@@ -22,6 +21,7 @@ import {
   PATH_RESTORED,
 } from './postgres.ts';
 import { inTransaction } from './transaction.ts';
+import { patiently } from './wait.ts';
 import { type Work, workFor } from './work.ts';
 
 /** One try. */
@@ -56,7 +56,7 @@ export class Attempt {
       : this.#steps(this.#call.db, isLedgerMissing);
     return await this.#call.patience.race(
       unit.catch((error) => this.#settle(error)).finally(() => this.#phase = 'over'),
-      () => this.#cut(),
+      (end) => this.#cut(end),
       this.#call.settings.leaseMs,
     );
   }
@@ -185,13 +185,12 @@ export class Attempt {
   }
 
   /** Whether the deadline or the signal may end this try now, and with which error. */
-  #cut(): { error: unknown } | undefined {
-    const end = this.#call.patience.exhausted();
+  #cut(end: { error: unknown }): { error: unknown } | undefined {
     const gate = this.#gate;
     const isUnsent = this.#phase === 'ddl' && gate !== undefined && !gate.hasSent;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince >= this.#call.settings.leaseMs;
-    if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;
+    if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) return undefined;
     const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled() } : end;
     if (gate) gate.end = cut;
     // The transaction must end, or the DDL would wait for its connection for ever.

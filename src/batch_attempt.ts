@@ -30,7 +30,6 @@ export class BatchAttempt {
 
   readonly #call: Call;
   readonly #work: Work;
-  #sentAt = Infinity;
 
   constructor(call: Call, work: Work) {
     this.#call = call;
@@ -47,15 +46,15 @@ export class BatchAttempt {
     const isPostgres = this.#call.dialect === 'postgres';
     const between = isPostgres ? [batchEpilogue(this.#call.schema)] : [];
     const after = isPostgres ? [batchEnd()] : [];
+    patience.check();
+    const { leaseMs } = this.#call.settings;
+    const sentAt = performance.now();
     const gone = new AbortController();
     try {
       return await patience.race(
         this.#send([...before, ...between, ...ddl, ...after], gone.signal),
-        () => {
-          const isUnanswered = performance.now() - this.#sentAt >= this.#call.settings.leaseMs;
-          return isUnanswered ? patience.exhausted() : undefined;
-        },
-        this.#call.settings.leaseMs,
+        (end) => performance.now() - sentAt >= leaseMs ? end : undefined,
+        leaseMs,
       );
     } finally {
       gone.abort();
@@ -118,9 +117,7 @@ export class BatchAttempt {
   }
 
   async #send(unit: readonly BatchStatement[], gone: AbortSignal): Promise<LedgerRow[]> {
-    const { patience, settings: { batch }, ledger } = this.#call;
-    patience.check();
-    this.#sentAt = performance.now();
+    const { settings: { batch }, ledger } = this.#call;
     try {
       await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })), gone);
       const { owner } = this;

@@ -9,8 +9,7 @@ import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
 import { type Entry, type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
-import { patiently } from './patiently.ts';
-import { Backoff, sleep } from './wait.ts';
+import { patiently } from './wait.ts';
 import { deadOwners } from './work.ts';
 
 /** One claim. Its owner is new, so nothing that a former try left behind can be mistaken for it. */
@@ -166,19 +165,15 @@ export class Claim {
    * lost answer leads to another look until the lease has run out, never to another run of the DDL.
    */
   async finishPatiently(handle: Handle, checksum: string | null): Promise<LedgerRow[]> {
-    const backoff = new Backoff();
-    const startedAt = performance.now();
-    for (;;) {
-      try {
+    return await patiently(
+      async () => {
         const rows = await this.finish(handle, checksum);
         if (rows) return rows;
         throw this.#lost('is gone from the ledger');
-      } catch (error) {
-        const isOver = performance.now() - startedAt > this.#call.settings.leaseMs;
-        if (error instanceof LeaseLostError || isOver) throw error;
-        await sleep(backoff.next());
-      }
-    }
+      },
+      this.#call.settings.leaseMs,
+      (error) => !(error instanceof LeaseLostError),
+    );
   }
 
   /** Gives the claim back. */

@@ -93,7 +93,7 @@ function instanceOf(
   constructor: unknown,
   executor: Executor,
   dialect: object,
-  driver: Partial<NestedTransactions> = {},
+  driver: Partial<Driver> = {},
 ): Database {
   const Instance = constructor as new (props: object) => Database;
   return new Instance({ config: { dialect }, driver, dialect, executor });

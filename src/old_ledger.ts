@@ -8,7 +8,7 @@ import type { Call } from './call.ts';
 import { contentionOf } from './contention.ts';
 import type { Placed } from './database.ts';
 import { ForeignTableError, type SchemaErrorDetails } from './errors.ts';
-import { patiently } from './patiently.ts';
+import { patiently } from './wait.ts';
 
 /**
  * Looks at the table's columns.

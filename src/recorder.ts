@@ -64,7 +64,7 @@ export async function record(
 ): Promise<BatchStatement[]> {
   const recorder = new Recorder(options);
   const recorded = Promise.resolve(ddl(recorder.instance(db)));
-  await (options.patience?.race(recorded, () => ended(options)) ?? recorded);
+  await (options.patience?.race(recorded, (end) => ended(options, end)) ?? recorded);
   recorder.close();
   // What was not awaited comes by now, as nothing here takes longer than a few microtasks.
   await sleep(0);
@@ -80,9 +80,8 @@ export async function record(
 }
 
 /** Why nobody waits any longer for a DDL that does not return. */
-function ended({ patience, details }: RecordOptions): { error: unknown } | undefined {
-  const end = patience?.exhausted();
-  if (patience?.isAborted || !end) return end;
+function ended({ patience, details }: RecordOptions, end: { error: unknown }): { error: unknown } {
+  if (patience?.isAborted) return end;
   const found = 'the ddl did not return while it was recorded. Nothing was sent';
   return { error: new DdlStalledError(found, details) };
 }

@@ -4,9 +4,14 @@
  * @module
  */
 
+import { contentionOf } from './contention.ts';
+
 const FIRST_STEP_MS = 20;
 const STEP_GROWTH = 1.25;
 const LONGEST_STEP_MS = 1_000;
+
+/** For how long a statement is repeated. A try may take seconds where the driver waits, too. */
+const PATIENT_MS = 500;
 
 /** Resolves after `ms` milliseconds. */
 export function sleep(ms: number): Promise<void> {
@@ -22,6 +27,24 @@ export class Backoff {
     const stepMs = this.#stepMs;
     this.#stepMs = Math.min(stepMs * STEP_GROWTH, LONGEST_STEP_MS);
     return stepMs * (0.5 + Math.random() / 2);
+  }
+}
+
+/** Sends what is harmless to repeat until the database is not busy, for a moment. */
+export async function patiently<T>(
+  send: () => Promise<T>,
+  limitMs: number = PATIENT_MS,
+  isPassing: (error: unknown) => boolean = (error) => contentionOf(error) !== undefined,
+): Promise<T> {
+  const backoff = new Backoff();
+  const startedAt = performance.now();
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      if (performance.now() - startedAt > limitMs || !isPassing(error)) throw error;
+      await sleep(backoff.next());
+    }
   }
 }
 
@@ -43,6 +66,10 @@ export class Patience {
   /** Milliseconds since the caller came. */
   get elapsedMs(): number {
     return performance.now() - this.#startedAt;
+  }
+
+  get #leftMs(): number {
+    return Math.max(this.#waitTimeoutMs - this.elapsedMs, 0);
   }
 
   /** Whether the signal is. */
@@ -70,38 +97,35 @@ export class Patience {
   }
 
   /**
-   * The outcome of `work`, or the error of {@linkcode exhausted} if that comes first and `mayCut`
-   * does not object; it is asked again every `againMs`. What was cut goes on unobserved.
+   * The outcome of `work`, or what `cut` makes of the error of {@linkcode exhausted} if that comes
+   * first: undefined to go on, until it is asked again after `againMs`. What was cut goes on
+   * unobserved.
    */
   async race<T>(
     work: Promise<T>,
-    mayCut: () => { error: unknown } | undefined = () => this.exhausted(),
+    cut: (end: { error: unknown }) => { error: unknown } | undefined = (end) => end,
     againMs = LONGEST_STEP_MS,
   ): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let onAbort: (() => void) | undefined;
-    const cut = new Promise<never>((_, reject) => {
-      const look = () => {
+    let look = () => {};
+    const over = new Promise<never>((_, reject) => {
+      const lookAfter = (ms: number) => timer = setTimeout(look, ms);
+      look = () => {
         clearTimeout(timer);
-        const over = this.exhausted();
-        const end = over && mayCut();
-        if (end) return reject(end.error);
+        const end = this.exhausted();
+        const final = end && cut(end);
+        if (final) return reject(final.error);
         // A timer may fire a moment early, so the deadline itself is looked at again at once.
-        timer = setTimeout(
-          look,
-          over ? againMs : Math.max(this.#waitTimeoutMs - this.elapsedMs, 1),
-        );
+        lookAfter(end ? againMs : Math.max(this.#leftMs, 1));
       };
-      const leftMs = Math.max(this.#waitTimeoutMs - this.elapsedMs, 0);
-      timer = setTimeout(look, this.isAborted ? 0 : leftMs);
-      onAbort = look;
-      this.#signal?.addEventListener('abort', onAbort);
+      lookAfter(this.isAborted ? 0 : this.#leftMs);
+      this.#signal?.addEventListener('abort', look);
     });
     try {
-      return await Promise.race([work, cut]);
+      return await Promise.race([work, over]);
     } finally {
       clearTimeout(timer);
-      if (onAbort) this.#signal?.removeEventListener('abort', onAbort);
+      this.#signal?.removeEventListener('abort', look);
     }
   }
 }

@@ -216,14 +216,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease: finish gives up at the first error',
     file: 'claim.ts',
-    find: 'if (error instanceof LeaseLostError || isOver) throw error;',
-    replace: 'throw error;',
+    find: '(error) => !(error instanceof LeaseLostError)',
+    replace: '() => false',
   },
   {
     name: 'lease: finish never gives up',
     file: 'claim.ts',
-    find: 'if (error instanceof LeaseLostError || isOver) throw error;',
-    replace: 'if (error instanceof LeaseLostError) throw error;',
+    find: '},\n      this.#call.settings.leaseMs,',
+    replace: '},\n      Infinity,',
   },
   // The try
   {
@@ -271,8 +271,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the deadline cuts a DDL that runs',
     file: 'attempt.ts',
-    find: "if (!end || !(this.#phase === 'claim' || isUnsent || isUnanswered)) return undefined;",
-    replace: 'if (!end) return undefined;',
+    find: "if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) return undefined;",
+    replace: '',
   },
   {
     name: 'a DDL that was given up goes on',
@@ -321,8 +321,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: deadline not looked at before it is sent',
     file: 'batch_attempt.ts',
-    find: 'patience.check();\n    this.#sentAt',
-    replace: 'this.#sentAt',
+    find: 'patience.check();\n    const { leaseMs }',
+    replace: 'const { leaseMs }',
   },
   {
     name: 'batch: the DDL stands before the guard',
