@@ -8,7 +8,7 @@ import { type Call, readRows } from './call.ts';
 import { Claim } from './claim.ts';
 import { isAbortedTransaction, isMissingTable, isTransactionGone } from './contention.ts';
 import { DdlStalledError, LeaseLostError, NO_STATEMENT } from './errors.ts';
-import { abortedError, DdlGate } from './gate.ts';
+import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
@@ -20,7 +20,7 @@ import {
   isSchemaMissing,
   PATH_RESTORED,
 } from './postgres.ts';
-import { inTransaction } from './transaction.ts';
+import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { type Work, workFor } from './work.ts';
 
@@ -151,7 +151,7 @@ export class Attempt {
       if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
       cause = failure?.error ?? error;
     }
-    throw abortedError(this.#call.details, cause !== undefined, cause);
+    throw abortedError(this.#call, cause === undefined ? 'ended' : 'caught', cause);
   }
 
   /** Throws if a statement that the DDL did not await came too late: the schema is not whole. */

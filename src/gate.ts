@@ -7,15 +7,11 @@
 import type { Call } from './call.ts';
 import type { Claim } from './claim.ts';
 import { contentionOf, isMissingTable, isTransactionGone } from './contention.ts';
-import {
-  NOT_AWAITED,
-  type SchemaErrorDetails,
-  StatementRefusedError,
-  TransactionAbortedError,
-} from './errors.ts';
+import { NOT_AWAITED, StatementRefusedError } from './errors.ts';
 import type { Gate } from './instances.ts';
 import { type CompiledQuery, type Handle, kindOf } from './kysely.ts';
 import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
+import { abortedError } from './transaction.ts';
 
 /** The gate of one try. */
 export class DdlGate implements Gate {
@@ -97,7 +93,7 @@ export class DdlGate implements Gate {
     });
     this.#isDoubtful = false;
     if (this.#claim.holds(rows, 'installing')) return;
-    this.end ??= { error: abortedError(this.#call.details, false, this.lastFailure?.error) };
+    this.end ??= { error: abortedError(this.#call, 'ended', this.lastFailure?.error) };
   }
 
   /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
@@ -117,19 +113,3 @@ export class DdlGate implements Gate {
 }
 
 const SEVERAL = 'it is several statements in one text. Send them one by one';
-
-/** The DDL has swallowed the error of a statement, or one of them has rolled the transaction back. */
-export function abortedError(
-  details: SchemaErrorDetails,
-  isSwallowed: boolean,
-  cause: unknown,
-): TransactionAbortedError {
-  const found = isSwallowed
-    ? 'a statement of it failed and the error was caught'
-    : 'a statement of it rolled the transaction back';
-  return new TransactionAbortedError(
-    `the transaction cannot be committed: ${found}. Nothing was installed. Let the error of a ` +
-      `failed statement through, or avoid it`,
-    { ...details, cause },
-  );
-}

@@ -30,18 +30,27 @@ export async function inTransaction<T>(
       }
     });
   } catch (error) {
-    if (!first && isTransactionGone(error)) throw rolledBack(call, error);
+    // SQLite ends a transaction that it cannot commit, and Kysely's rollback then fails.
+    if (!first && isTransactionGone(error)) throw abortedError(call, 'at commit', error);
     if (!first || first.error === error) throw error;
     call.logError('the transaction was not rolled back cleanly', error);
     throw first.error;
   }
 }
 
-// SQLite ends a transaction that it cannot commit, and Kysely's rollback then fails.
-function rolledBack({ details }: Call, cause: unknown): TransactionAbortedError {
-  return new TransactionAbortedError(
-    `the database rolled the transaction back at its commit, as it does on a full disk, and ` +
-      `Kysely keeps its error back. Nothing was installed`,
-    { ...details, cause },
-  );
+const FOUND = {
+  caught: 'a statement of the ddl failed and the error was caught. Let it through, or avoid it',
+  ended: 'a statement of the ddl rolled the transaction back',
+  'at commit': 'the database rolled the transaction back at its commit, as it does on a full ' +
+    'disk, and Kysely keeps its error back',
+} as const;
+
+/** What has become of a transaction that cannot be committed. */
+export function abortedError(
+  { details }: Call,
+  how: keyof typeof FOUND,
+  cause: unknown,
+): TransactionAbortedError {
+  const problem = `${FOUND[how]}. Nothing was installed`;
+  return new TransactionAbortedError(problem, { ...details, cause });
 }
