@@ -12,17 +12,10 @@ import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
-import { checksumOf } from './plan_data.ts';
-import {
-  beginPolitely,
-  claimColumns,
-  createSchema,
-  isSchemaMissing,
-  PATH_RESTORED,
-} from './postgres.ts';
+import { beginPolitely, claimColumns, creation, PATH_RESTORED } from './postgres.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
-import { type Work, workFor } from './work.ts';
+import { checksumToKeep, type Work, workFor } from './work.ts';
 
 /** One try. */
 export class Attempt {
@@ -62,7 +55,7 @@ export class Attempt {
   }
 
   async #steps(handle: Database, isLedgerMissing: boolean): Promise<LedgerRow[]> {
-    const { ledger, patience, dialect, schema } = this.#call;
+    const { patience, dialect } = this.#call;
     this.begun = true;
     patience.check();
     const own = handle.withoutPlugins();
@@ -70,10 +63,7 @@ export class Attempt {
     const isPolite = isPostgres && this.#gate !== undefined;
     if (isPolite && !(await beginPolitely(this.#call, own))) return [];
     if (isLedgerMissing) {
-      if (schema !== undefined && await isSchemaMissing(own, schema)) {
-        await own.executeQuery(createSchema(schema));
-      }
-      await own.executeQuery(ledger.create());
+      for (const query of await creation(this.#call, own)) await own.executeQuery(query);
     }
     const rows = await this.#claim.take(own, isPostgres ? claimColumns(isPolite) : '');
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
@@ -134,7 +124,7 @@ export class Attempt {
   }
 
   async #finish(handle: Handle): Promise<LedgerRow[]> {
-    const checksum = await this.#checksum();
+    const checksum = await checksumToKeep(this.#call, this.#work, this.#gate?.changes);
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     let cause: unknown;
     try {
@@ -158,15 +148,6 @@ export class Attempt {
   #checkLate(): void {
     this.ddlError = this.#gate?.late;
     if (this.ddlError) throw this.ddlError.error;
-  }
-
-  /** The checksum of a canonical DDL: recorded, or of the statements that were just seen. */
-  async #checksum(): Promise<string | null> {
-    const { checksum } = this.#call;
-    if (checksum !== undefined) return checksum;
-    // Steps are not the canonical DDL, and under a lease nobody sees the statements.
-    if (this.#work.from !== undefined || !this.#gate) return null;
-    return await checksumOf(this.#gate.changes, this.#call.dialect);
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */

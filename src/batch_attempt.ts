@@ -8,16 +8,9 @@ import { type Call, readRows } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { DdlStalledError, StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
-import { checksumOf } from './plan_data.ts';
-import {
-  batchEnd,
-  batchEpilogue,
-  batchPrologue,
-  createSchema,
-  isSchemaMissing,
-} from './postgres.ts';
+import { batchEnd, batchEpilogue, batchPrologue, creation } from './postgres.ts';
 import { type BatchStatement, record } from './recorder.ts';
-import { deadOwners, type Work } from './work.ts';
+import { checksumToKeep, deadOwners, type Work } from './work.ts';
 
 /** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
 export class BatchAttempt {
@@ -41,7 +34,7 @@ export class BatchAttempt {
   async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
     const ddl = await this.#record();
     const { patience } = this.#call;
-    const checksum = await this.#checksum(ddl);
+    const checksum = await checksumToKeep(this.#call, this.#work, ddl.map(({ sql }) => sql));
     const before = await patience.race(this.#before(isLedgerMissing, seen, checksum));
     const isPostgres = this.#call.dialect === 'postgres';
     const between = isPostgres ? [batchEpilogue(this.#call.schema)] : [];
@@ -76,13 +69,6 @@ export class BatchAttempt {
     }
   }
 
-  async #checksum(ddl: readonly BatchStatement[]): Promise<string | null> {
-    const { checksum, dialect } = this.#call;
-    if (checksum !== undefined) return checksum;
-    if (this.#work.from !== undefined) return null;
-    return await checksumOf(ddl.map(({ sql }) => sql), dialect);
-  }
-
   #checkLimits({ sql, parameters }: BatchStatement): void {
     const { statementBytes = Infinity, parameters: most = Infinity } =
       this.#call.settings.batch?.limits ?? {};
@@ -100,15 +86,10 @@ export class BatchAttempt {
     seen: readonly LedgerRow[],
     checksum: string | null,
   ): Promise<BatchStatement[]> {
-    const { ledger, handle, dialect, schema, settings: { leaseMs, assumeFresh } } = this.#call;
+    const { ledger, handle, dialect, settings } = this.#call;
     const { entries } = this.#work;
-    const unit: BatchStatement[] = dialect === 'postgres' ? [batchPrologue(leaseMs)] : [];
-    if (isLedgerMissing && schema !== undefined) {
-      if (assumeFresh || await isSchemaMissing(handle, schema)) {
-        unit.push(createSchema(schema));
-      }
-    }
-    if (isLedgerMissing) unit.push(ledger.create());
+    const unit: BatchStatement[] = dialect === 'postgres' ? [batchPrologue(settings.leaseMs)] : [];
+    if (isLedgerMissing) unit.push(...await creation(this.#call, handle));
     const dead = deadOwners(entries, seen);
     if (dead.length > 0) unit.push(ledger.discard(dead));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.

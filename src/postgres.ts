@@ -68,16 +68,17 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
   return rows[0]?.locked !== false;
 }
 
-/** Creates a schema if it is missing. */
-export function createSchema(schema: string): CompiledQuery {
-  return plain(`create schema if not exists ${quote(schema)}`);
-}
-
-/** Looks whether a schema is missing: "if not exists" needs the right to create one even so. */
-export async function isSchemaMissing(handle: Handle, schema: string): Promise<boolean> {
-  const sql = `select to_regnamespace(${quoted(quote(schema))}) as found`;
-  const { rows } = await handle.executeQuery(plain(sql));
-  return !rows[0]?.found;
+/**
+ * What makes a ledger that is not there, and its schema if that is missing, too: which is looked at
+ * first, as "if not exists" needs the right to create one even so.
+ */
+export async function creation(call: Call, handle: Handle): Promise<CompiledQuery[]> {
+  const { settings: { assumeFresh }, schema, ledger } = call;
+  if (schema === undefined) return [ledger.create()];
+  const look = plain(`select to_regnamespace(${quoted(quote(schema))}) as found`);
+  const isThere = !assumeFresh && (await handle.executeQuery(look)).rows[0]?.found;
+  if (isThere) return [ledger.create()];
+  return [plain(`create schema if not exists ${quote(schema)}`), ledger.create()];
 }
 
 /**

@@ -5,8 +5,10 @@
  * @module
  */
 
+import type { Call } from './call.ts';
 import { NoUpgradePathError, type SchemaErrorDetails } from './errors.ts';
 import type { Entry, LedgerRow } from './ledger.ts';
+import { checksumOf } from './plan_data.ts';
 import type { Settings } from './settings.ts';
 
 /** What one unit claims and runs. */
@@ -54,6 +56,17 @@ export function workFor(
       for (const step of upgrades.slice(at)) await step.ddl(db);
     },
   };
+}
+
+/** The checksum of a canonical DDL: recorded before, or of the statements that were just seen. */
+export async function checksumToKeep(
+  { checksum, dialect }: Call,
+  { from }: Work,
+  texts: readonly string[] | undefined,
+): Promise<string | null> {
+  if (checksum !== undefined) return checksum;
+  // Steps are not the canonical DDL, and under a lease nobody sees the statements.
+  return from === undefined && texts ? await checksumOf(texts, dialect) : null;
 }
 
 /** Who holds claims that have run out and are in the way of these entries. */
