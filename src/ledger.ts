@@ -59,6 +59,9 @@ const CLOCK: Readonly<Record<Dialect, string>> = {
   postgres: `round(date_part('epoch', clock_timestamp()) * 1000)`,
 };
 
+/** Where a value is bound: what the caller has named always is, what is ours stands in the text. */
+const MARK: Readonly<Record<Dialect, string>> = { sqlite: '?', postgres: '$1' };
+
 /** Makes a table of a list in JSON, which is one parameter however long: D1 takes 100 of them. */
 const LINES: Readonly<Record<Dialect, string>> = {
   sqlite: `json_each(cast(? as text)) as line`,
@@ -93,7 +96,7 @@ export class Ledger {
     const sql = `select ${this.#all} from ${this.#path}`;
     return version === undefined
       ? plain(sql)
-      : plain(`${sql} where name = ${this.#at(1)}`, [version]);
+      : plain(`${sql} where name = ${MARK[this.#dialect]}`, [version]);
   }
 
   /** Creates the table if it is missing. */
@@ -119,27 +122,33 @@ export class Ledger {
     leaseMs: number,
     furtherColumns = '',
   ): CompiledQuery {
-    const lease = `lease) select ${
-      this.#claimed(owner, 'installing')
-    }, ${this.#clock} + ${leaseMs}`;
-    return plain(
-      `insert into ${this.#path} (name, previous, owner, state, since, ${lease} ` +
-        `from ${LINES[this.#dialect]} where true on conflict do nothing ` +
-        `returning ${this.#all}${furtherColumns}`,
-      [JSON.stringify(entries.map(({ name, previous }) => [name, previous]))],
-    );
+    const lease = `${quoted(owner)}, 'installing', ${this.#clock}, ${this.#clock} + ${leaseMs}`;
+    const guard = ` where true on conflict do nothing returning ${this.#all}${furtherColumns}`;
+    return this.#insert(entries, null, lease, guard);
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
   install(entries: readonly Entry[], owner: string, checksum: string | null): CompiledQuery {
+    const installed = `${quoted(owner)}, 'installed', ${this.#clock}, null`;
+    return this.#insert(entries, checksum, installed, '');
+  }
+
+  /** The checksum is for the last one. */
+  #insert(
+    entries: readonly Entry[],
+    checksum: string | null,
+    values: string,
+    guard: string,
+  ): CompiledQuery {
     const last = entries.at(-1);
-    const checked = `checksum) select ${this.#claimed(owner, 'installed')}, line.value ->> 2`;
+    const lines = entries.map((entry) => {
+      return [entry.name, entry.previous, entry === last ? checksum : null];
+    });
     return plain(
-      `insert into ${this.#path} (name, previous, owner, state, since, ${checked} ` +
-        `from ${LINES[this.#dialect]}`,
-      [JSON.stringify(
-        entries.map((entry) => [entry.name, entry.previous, entry === last ? checksum : null]),
-      )],
+      `insert into ${this.#path} (name, previous, checksum, owner, state, since, lease) ` +
+        `select line.value ->> 0, line.value ->> 1, line.value ->> 2, ${values} ` +
+        `from ${LINES[this.#dialect]}${guard}`,
+      [JSON.stringify(lines)],
     );
   }
 
@@ -153,7 +162,7 @@ export class Ledger {
 
   /** Renews the owner's claim, and returns it. */
   renew(owner: string, leaseMs: number): CompiledQuery {
-    return this.#update(`lease = ${this.#clock} + ${leaseMs}`, [owner]);
+    return this.#update(owner, `lease = ${this.#clock} + ${leaseMs}`);
   }
 
   /** Turns the owner's claim into installed rows, and returns them; the checksum is for `version`. */
@@ -163,40 +172,32 @@ export class Ledger {
     checksum: string | null,
     furtherColumns = '',
   ): CompiledQuery {
+    const kept = checksum === null ? 'null' : quoted(checksum);
     return this.#update(
+      owner,
       `state = 'installed', lease = null, since = ${this.#clock}, ` +
-        `checksum = case when name = ${this.#at(1)} then ${this.#at(2)} end`,
-      [version, checksum, owner],
+        `checksum = case when name = ${MARK[this.#dialect]} then ${kept} end`,
+      [version],
       furtherColumns,
     );
   }
 
   /** Gives the owner's claim back. */
   release(owner: string): CompiledQuery {
-    return plain(`delete from ${this.#path} where ${this.#owned(1)}`, [owner]);
+    return plain(`delete from ${this.#path} where ${owned(owner)}`);
   }
 
-  #update(change: string, parameters: readonly unknown[], furtherColumns = ''): CompiledQuery {
-    const owned = this.#owned(parameters.length);
+  #update(
+    owner: string,
+    change: string,
+    parameters: readonly unknown[] = [],
+    furtherColumns = '',
+  ): CompiledQuery {
     return plain(
-      `update ${this.#path} set ${change} where ${owned} ` +
+      `update ${this.#path} set ${change} where ${owned(owner)} ` +
         `returning ${this.#all}${furtherColumns}`,
       parameters,
     );
-  }
-
-  /** The guard of all that an owner does with its claim. */
-  #owned(at: number): string {
-    return `owner = ${this.#at(at)} and state = 'installing'`;
-  }
-
-  /** The first columns of a row that an owner inserts. */
-  #claimed(owner: string, state: string): string {
-    return `line.value ->> 0, line.value ->> 1, ${quoted(owner)}, '${state}', ${this.#clock}`;
-  }
-
-  #at(position: number): string {
-    return this.#dialect === 'postgres' ? `$${position}` : '?';
   }
 
   /**
@@ -252,6 +253,11 @@ export class Ledger {
   exists(): CompiledQuery {
     return plain(`select to_regclass(${quoted(this.#path)}) as found`);
   }
+}
+
+/** The guard of all that an owner does with its claim. */
+function owned(owner: string): string {
+  return `owner = ${quoted(owner)} and state = 'installing'`;
 }
 
 /** Reads what {@linkcode Ledger.probe}, or a guard, has returned. */

@@ -15,8 +15,7 @@ export interface Mutant {
   readonly isQuick?: true;
 }
 
-const GUARD = "`owner = ${this.#at(at)} and state = 'installing'`";
-const OF_ANYBODY = "`${this.#at(at)} is not null and state = 'installing'`";
+const GUARD = "`owner = ${quoted(owner)} and state = 'installing'`";
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -25,25 +24,25 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'renew, finish, release: whoever owns it',
     file: 'ledger.ts',
     find: GUARD,
-    replace: OF_ANYBODY,
+    replace: "`state = 'installing'`",
   },
   {
     name: 'renew, finish, release: whatever its state',
     file: 'ledger.ts',
     find: GUARD,
-    replace: '`owner = ${this.#at(at)}`',
+    replace: '`owner = ${quoted(owner)}`',
   },
   {
     name: 'renew, finish: whoever owns it',
     file: 'ledger.ts',
-    find: 'where ${owned} `',
-    replace: "where ${owned.replace('owner = ', 'null is not ')} `",
+    find: 'where ${owned(owner)} ` +',
+    replace: "where state = 'installing' ` +",
   },
   {
     name: 'renew: whatever its state',
     file: 'ledger.ts',
-    find: 'where ${owned} `',
-    replace: "where ${owned.replace(/ and state.*/, '')} `",
+    find: 'where ${owned(owner)} ` +',
+    replace: 'where owner = ${quoted(owner)} ` +',
   },
   {
     name: 'finish: state not set',
@@ -60,14 +59,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'release: whoever owns it',
     file: 'ledger.ts',
-    find: 'delete from ${this.#path} where ${this.#owned(1)}',
-    replace: "delete from ${this.#path} where ${this.#at(1)} is not null and state = 'installing'",
+    find: 'delete from ${this.#path} where ${owned(owner)}',
+    replace: "delete from ${this.#path} where state = 'installing'",
   },
   {
     name: 'release: whatever its state',
     file: 'ledger.ts',
-    find: 'delete from ${this.#path} where ${this.#owned(1)}',
-    replace: 'delete from ${this.#path} where owner = ${this.#at(1)}',
+    find: 'delete from ${this.#path} where ${owned(owner)}',
+    replace: 'delete from ${this.#path} where owner = ${quoted(owner)}',
   },
   {
     name: 'claim: fails where a row is',
@@ -78,8 +77,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'claim: counts as installed',
     file: 'ledger.ts',
-    find: "this.#claimed(owner, 'installing')",
-    replace: "this.#claimed(owner, 'installed')",
+    find: "${quoted(owner)}, 'installing', ",
+    replace: "${quoted(owner)}, 'installed', ",
     isQuick: true,
   },
   {
@@ -92,15 +91,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: does not fail where a row is',
     file: 'ledger.ts',
-    find: '`from ${LINES[this.#dialect]}`,',
-    replace: '`from ${LINES[this.#dialect]} where true on conflict do nothing`,',
+    find: "installed, '')",
+    replace: "installed, ' where true on conflict do nothing')",
     isQuick: true,
   },
   {
     name: 'batch: row never finished',
     file: 'ledger.ts',
-    find: "this.#claimed(owner, 'installed')",
-    replace: "this.#claimed(owner, 'installing')",
+    find: "${quoted(owner)}, 'installed', ",
+    replace: "${quoted(owner)}, 'installing', ",
   },
   {
     name: 'discard: claims that still hold',
