@@ -6,7 +6,7 @@
 
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
-import { type Call, readRows, targetOf } from './call.ts';
+import { type Call, readRows } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
 import {
   contentionOf,
@@ -32,9 +32,6 @@ import type { BootstrapResult } from './result.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
-
-/** Another caller's install makes no look, and no try, as long as this. */
-const UNANSWERED_MS = 1_000;
 
 /**
  * Installs a schema exactly once, however many callers start at the same moment, and resolves when
@@ -110,7 +107,6 @@ class Bootstrap {
   #isOutdated = false;
   #secondChances = 1;
   #seen: readonly LedgerRow[] = [];
-  #askedAt = 0;
   #work: Work | undefined;
   #lastContention: unknown;
   #lastDdlError: { readonly error: unknown } | undefined;
@@ -143,35 +139,32 @@ class Bootstrap {
     for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
     if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
     for (let isFirst = true;; isFirst = false) {
-      this.#askedAt = performance.now();
       try {
         if (this.#isOutdated) await patience.race(this.#modernize());
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());
-        const isKnown = isAssumed || this.#isInstalled();
-        if (!this.#isInstalled() && !holderIn(this.#settings, this.#seen)) {
+        const isKnown = isAssumed || this.#target !== undefined;
+        if (!this.#target && !holderIn(this.#settings, this.#seen)) {
           this.#seen = await this.#attempt();
         }
-        if (this.#isInstalled()) return this.#installed(isFirst && isKnown);
+        if (this.#target) return this.#installed(this.#target, isFirst && isKnown);
         // It was not fresh, and nobody has looked yet at what it is.
         if (isAssumed) continue;
       } catch (error) {
         if (this.#recover(error, onDdlError) === 'at-once') continue;
       }
       if (settings.onContention === 'return') return this.#result('pending');
-      this.#askedAt = Infinity;
       await patience.pause();
     }
   }
 
-  #isInstalled(): boolean {
-    return targetOf(this.#call, this.#seen)?.installed === true;
+  get #target(): LedgerRow | undefined {
+    return this.#seen.find(({ name, installed }) => installed && name === this.#settings.version);
   }
 
   /** The result for a version that is there: put there by this call, or by another one. */
-  #installed(isAtFirstLook: boolean): BootstrapResult {
-    const { owner, checksum } = targetOf(this.#call, this.#seen)!;
+  #installed({ owner, checksum }: LedgerRow, isAtFirstLook: boolean): BootstrapResult {
     if (owner !== undefined && this.#call.owners.has(owner)) {
       this.#call.log(`installed version ${JSON.stringify(this.#settings.version)}`);
       const { from, steps } = this.#work!;
@@ -286,19 +279,19 @@ class Bootstrap {
   }
 
   #timeout(): unknown {
-    const { owner, since, leaseUntil } = holderIn(this.#settings, this.#seen) ?? {};
-    const holder = owner === undefined || since === undefined || leaseUntil === undefined
-      ? undefined
-      : { owner, since: new Date(since), leaseUntil: new Date(leaseUntil) };
+    const row = holderIn(this.#settings, this.#seen);
+    const holder = row && {
+      owner: `${row.owner}`,
+      since: new Date(row.since ?? 0),
+      leaseUntil: new Date(row.leaseUntil ?? 0),
+    };
     const details = { ...this.#call.details, cause: this.#lastContention };
     const found = holder
       ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
         `runs until ${holder.leaseUntil.toISOString()}`
       : details.cause !== undefined
       ? `the database was busy: ${messageOf(details.cause)}`
-      : performance.now() - this.#askedAt > UNANSWERED_MS
-      ? 'the database did not answer'
-      : 'another caller is installing in a transaction';
+      : 'another caller is installing in a transaction, or the database does not answer';
     const waitedMs = Math.round(this.#call.patience.elapsedMs);
     const problem = `not installed after waiting ${waitedMs} ms, where 'waitTimeoutMs' is ` +
       `${this.#settings.waitTimeoutMs}; ${found}. Call again, or raise it if the schema takes longer`;

@@ -41,8 +41,3 @@ export async function readRows(
   const query = ledger.probe(call.isWhole ? undefined : call.settings.version);
   return rowsOf((await handle.executeQuery(query)).rows);
 }
-
-/** The row of the version that is to be installed. */
-export function targetOf(call: Call, rows: readonly LedgerRow[]): LedgerRow | undefined {
-  return rows.find((row) => row.name === call.settings.version);
-}

@@ -351,8 +351,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a claim counts as installed',
     file: 'bootstrap.ts',
-    find: 'targetOf(this.#call, this.#seen)?.installed === true',
-    replace: 'targetOf(this.#call, this.#seen) !== undefined',
+    find: 'installed && name === this.#settings.version',
+    replace: 'name === this.#settings.version',
     isQuick: true,
   },
   {
