@@ -12,7 +12,7 @@ import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
-import { beginPolitely, claimColumns, creation, PATH_RESTORED } from './postgres.ts';
+import { beginPolitely, CLAIM_COLUMNS, creation, PATH_RESTORED } from './postgres.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { checksumToKeep, type Work, workFor } from './work.ts';
@@ -60,12 +60,11 @@ export class Attempt {
     patience.check();
     const own = handle.withoutPlugins();
     const isPostgres = dialect === 'postgres';
-    const isPolite = isPostgres && this.#gate !== undefined;
-    if (isPolite && !(await beginPolitely(this.#call, own))) return [];
+    if (isPostgres && this.#gate && !(await beginPolitely(this.#call, own))) return [];
     if (isLedgerMissing) {
       for (const query of await creation(this.#call, own)) await own.executeQuery(query);
     }
-    const rows = await this.#claim.take(own, isPostgres ? claimColumns(isPolite) : '');
+    const rows = await this.#claim.take(own, isPostgres ? CLAIM_COLUMNS : '');
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);

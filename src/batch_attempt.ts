@@ -33,19 +33,15 @@ export class BatchAttempt {
   /** Runs the try, on what the probe found. Resolves with the rows that are there now. */
   async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
     const ddl = await this.#record();
-    const { patience } = this.#call;
+    const { patience, settings: { leaseMs } } = this.#call;
     const checksum = await checksumToKeep(this.#call, this.#work, ddl.map(({ sql }) => sql));
-    const before = await patience.race(this.#before(isLedgerMissing, seen, checksum));
-    const isPostgres = this.#call.dialect === 'postgres';
-    const between = isPostgres ? [batchEpilogue(this.#call.schema)] : [];
-    const after = isPostgres ? [batchEnd()] : [];
+    const unit = await patience.race(this.#unit(ddl, isLedgerMissing, seen, checksum));
     patience.check();
-    const { leaseMs } = this.#call.settings;
     const sentAt = performance.now();
     const gone = new AbortController();
     try {
       return await patience.race(
-        this.#send([...before, ...between, ...ddl, ...after], gone.signal),
+        this.#send(unit, gone.signal),
         (end) => performance.now() - sentAt >= leaseMs ? end : undefined,
         leaseMs,
       );
@@ -81,20 +77,24 @@ export class BatchAttempt {
     if (reason) throw new StatementRefusedError(sql, reason, this.#call.details);
   }
 
-  async #before(
+  async #unit(
+    ddl: readonly BatchStatement[],
     isLedgerMissing: boolean,
     seen: readonly LedgerRow[],
     checksum: string | null,
   ): Promise<BatchStatement[]> {
-    const { ledger, handle, dialect, settings } = this.#call;
+    const { ledger, handle, dialect, schema, settings: { leaseMs } } = this.#call;
     const { entries } = this.#work;
-    const unit: BatchStatement[] = dialect === 'postgres' ? [batchPrologue(settings.leaseMs)] : [];
-    if (isLedgerMissing) unit.push(...await creation(this.#call, handle));
+    const isPostgres = dialect === 'postgres';
+    const ours: BatchStatement[] = isPostgres ? [batchPrologue(leaseMs)] : [];
+    if (isLedgerMissing) ours.push(...await creation(this.#call, handle));
     const dead = deadOwners(entries, seen);
-    if (dead.length > 0) unit.push(ledger.discard(dead));
+    if (dead.length > 0) ours.push(ledger.discard(dead));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
-    unit.push(ledger.install(entries, this.owner, checksum));
-    return unit;
+    ours.push(ledger.install(entries, this.owner, checksum));
+    if (isPostgres) ours.push(batchEpilogue(schema));
+    const end = isPostgres ? [batchEnd()] : [];
+    return [...ours, ...ddl, ...end];
   }
 
   async #send(unit: readonly BatchStatement[], gone: AbortSignal): Promise<LedgerRow[]> {
@@ -119,7 +119,9 @@ export class BatchAttempt {
         }
         return [];
       });
-      const isChanged = rows.some((row) => this.#isNamed(row) && !row.expired);
+      const isChanged = rows.some((row) =>
+        !row.expired && this.#work.entries.some(({ name }) => name === row.name)
+      );
       if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;
       const contention = contentionOf(error);
       // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good. A
@@ -129,9 +131,5 @@ export class BatchAttempt {
       if (!isOurs) this.ddlError = { error };
       throw error;
     }
-  }
-
-  #isNamed(row: LedgerRow): boolean {
-    return this.#work.entries.some(({ name }) => name === row.name);
   }
 }

@@ -15,11 +15,16 @@ const LOCK_TIMEOUT_MS = 200;
 // Settings are local to the transaction, since poolers hand the session on. The caller's own
 // `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile. So is its search path:
 // a dump sets another one for the whole session, which would not find the ledger from then on.
-const POLITE = [
-  `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true) as path`,
-  `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
-  `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
-];
+function politeness(leaseMs: number): string[] {
+  return [
+    `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true) as path`,
+    `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
+    `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
+    // So that a client that vanished without a word does not hold the claim for hours.
+    `set_config('idle_in_transaction_session_timeout', '${Math.ceil(leaseMs)}', true) as idle`,
+  ];
+}
+
 // It is gone where `begin` has silently done nothing, and so is ours.
 const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
 const RESTORED =
@@ -32,22 +37,13 @@ const THEIR_PATH = `current_setting('db_migrate.search_path', true)`;
 export const PATH_RESTORED = `case when ${THEIR_PATH} like '=%' ` +
   `then set_config('search_path', substr(${THEIR_PATH}, 2), false) end as path`;
 
-const PLACE = `(select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
-  `on n.oid = c.relnamespace where c.oid = tableoid) as place`;
-
 /**
  * What else a claim returns: in which schema the ledger is, since the DDL may set another
- * `search_path`. After {@linkcode beginPolitely} it also takes our `lock_timeout` back.
+ * `search_path`. It also takes our `lock_timeout` back, if there is one.
  */
-export function claimColumns(isPolite: boolean): string {
-  return `, ${isPolite ? `${RESTORED}, ` : ''}${PLACE}`;
-}
-
-/** So that a client that vanished without a word does not hold the claim for hours. */
-function endingIdle(leaseMs: number): string {
-  const ms = Math.ceil(leaseMs);
-  return `set_config('idle_in_transaction_session_timeout', '${ms}', true) as idle`;
-}
+export const CLAIM_COLUMNS: string =
+  `, ${RESTORED}, (select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
+  `on n.oid = c.relnamespace where c.oid = tableoid) as place`;
 
 /**
  * One round trip at the start of a transaction. The advisory lock makes losers wait outside instead
@@ -59,7 +55,7 @@ function endingIdle(leaseMs: number): string {
  */
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
   const { schema, settings: { leaseMs } } = call;
-  const columns = [...POLITE, endingIdle(leaseMs)];
+  const columns = politeness(leaseMs);
   if (schema !== undefined) columns.push(ahead(schema));
   if (call.useAdvisoryLock) {
     columns.push(`pg_try_advisory_xact_lock(${lockKey(call.ledger.table)}) as locked`);
@@ -87,7 +83,7 @@ export async function creation(call: Call, handle: Handle): Promise<CompiledQuer
  * hours where its client vanished between two requests.
  */
 export function batchPrologue(leaseMs: number): BatchStatement {
-  return plain(`select ${[...POLITE, endingIdle(leaseMs)].join(', ')}`);
+  return plain(`select ${politeness(leaseMs).join(', ')}`);
 }
 
 /** What stands between our statements of a batch and the DDL. */

@@ -320,14 +320,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: deadline not looked at before it is sent',
     file: 'batch_attempt.ts',
-    find: 'patience.check();\n    const { leaseMs }',
-    replace: 'const { leaseMs }',
+    find: 'patience.check();\n    const sentAt',
+    replace: 'const sentAt',
   },
   {
     name: 'batch: the DDL stands before the guard',
     file: 'batch_attempt.ts',
-    find: '[...before, ...between, ...ddl, ...after]',
-    replace: '[...between, ...ddl, ...before, ...after]',
+    find: '[...ours, ...ddl, ...end]',
+    replace: '[...ddl, ...ours, ...end]',
   },
   {
     name: "batch: a column that is missing is the ledger's",
