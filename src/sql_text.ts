@@ -9,8 +9,8 @@ export type Dialect = 'sqlite' | 'postgres';
 
 /** A piece of SQL text. */
 export interface Token {
-  /** `quoted` is a quoted identifier, `symbol` any other single character. */
-  readonly kind: 'word' | 'quoted' | 'string' | 'parameter' | 'comment' | 'space' | 'symbol';
+  /** Strings, quoted identifiers and single characters are of no interest to anybody. */
+  readonly kind: 'word' | 'parameter' | 'comment' | 'space' | 'other';
   /** The piece as it is written. */
   readonly text: string;
 }
@@ -63,16 +63,13 @@ function kindOf(piece: string, dialect: Dialect): Token['kind'] {
   const first = piece[0]!;
   if (first === ' ') return 'space';
   if ((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first === '_') {
-    return piece[1] === `'` ? 'string' : 'word';
+    return piece[1] === `'` ? 'other' : 'word';
   }
-  if (first === `'`) return 'string';
-  if (first === '"') return 'quoted';
-  if (first >= '\u0080') return piece.trim() === '' ? 'space' : 'word';
-  if (first === '?' && dialect === 'sqlite') return 'parameter';
   if (piece.trim() === '') return 'space';
-  if (piece.length === 1) return 'symbol';
-  if (first === '$') return /\d/.test(piece[1]!) ? 'parameter' : 'string';
-  return first === '-' || first === '/' ? 'comment' : 'quoted';
+  if (first >= '\u0080') return 'word';
+  if (/^(--|\/\*)/.test(piece)) return 'comment';
+  const mark = dialect === 'sqlite' ? /^\?/ : /^\$\d/;
+  return mark.test(piece) ? 'parameter' : 'other';
 }
 
 // Comments nest in Postgres and do not in SQLite.

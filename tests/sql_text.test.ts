@@ -40,21 +40,21 @@ for (const dialect of BOTH) {
 
 const KINDS: readonly (readonly [dialect: Dialect | 'both', sql: string, kinds: string])[] = [
   ['both', 'select', 'word'],
-  ['both', `'a''b'`, 'string'],
-  ['both', `"a""b"`, 'quoted'],
+  ['both', `'a''b'`, 'other'],
+  ['both', `"a""b"`, 'other'],
   ['both', '-- a', 'comment'],
   ['both', '/* a */', 'comment'],
-  ['both', ';', 'symbol'],
-  ['sqlite', '`a``b`', 'quoted'],
-  ['sqlite', '[a b]', 'quoted'],
-  ['postgres', '$$a;b$$', 'string'],
-  ['postgres', '$x$a$$b$x$', 'string'],
-  ['postgres', `E'a\\'b'`, 'string'],
+  ['both', ';', 'other'],
+  ['sqlite', '`a``b`', 'other'],
+  ['sqlite', '[a b]', 'other'],
+  ['postgres', '$$a;b$$', 'other'],
+  ['postgres', '$x$a$$b$x$', 'other'],
+  ['postgres', `E'a\\'b'`, 'other'],
   ['postgres', '/* /* */ */', 'comment'],
   ['sqlite', '/* /* */', 'comment'],
   // Where the other dialect reads on.
-  ['sqlite', `'a\\'`, 'string'],
-  ['postgres', `'a\\'`, 'string'],
+  ['sqlite', `'a\\'`, 'other'],
+  ['postgres', `'a\\'`, 'other'],
   ['both', 'a$b', 'word'],
 ];
 
