@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { BootstrapConfig } from './config.ts';
 import { databaseOf, dialectOf, placedOf } from './database.ts';
 import { checkFields, problem, type Rule } from './fields.ts';
 import { type Database, type KyselyLike, plain } from './kysely.ts';
@@ -29,11 +30,7 @@ export interface SchemaPlan extends SchemaPlanData {
 }
 
 /** What {@linkcode planSchema} may be told. */
-export interface PlanOptions {
-  /** As in `BootstrapConfig`. */
-  readonly dialect?: Dialect | undefined;
-  /** As in `BootstrapConfig`. */
-  readonly schema?: string | undefined;
+export interface PlanOptions extends Pick<BootstrapConfig, 'dialect' | 'schema'> {
   /**
    * A throw-away, empty database of the same dialect that the DDL is run against, so that it may
    * read as it goes: in-memory SQLite, or PGlite. It is left as the DDL makes it.

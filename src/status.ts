@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AtomicBatch } from './batch.ts';
+import type { BootstrapConfig } from './config.ts';
 import { isMissingTable } from './contention.ts';
 import { databaseOf, placedOf } from './database.ts';
 import { checkFields } from './fields.ts';
@@ -12,19 +12,12 @@ import type { KyselyLike } from './kysely.ts';
 import { rowsOf } from './ledger.ts';
 import { checkLedger } from './old_ledger.ts';
 import { RULES } from './settings.ts';
-import type { Dialect } from './sql_text.ts';
 
-/** Which ledger {@linkcode schemaStatus} reads; each field as in `BootstrapConfig`. */
-export interface StatusOptions {
-  /** The ledger table. */
-  readonly marker?: string | undefined;
-  /** Its schema, on Postgres. */
-  readonly schema?: string | undefined;
-  /** The dialect, where it is not to be detected. */
-  readonly dialect?: Dialect | undefined;
-  /** Reads through this batch, which on D1 means from the primary. */
-  readonly batch?: AtomicBatch | undefined;
-}
+/**
+ * Which ledger {@linkcode schemaStatus} reads. With a batch it is read through that, which on D1
+ * means from the primary.
+ */
+export type StatusOptions = Pick<BootstrapConfig, 'marker' | 'schema' | 'dialect' | 'batch'>;
 
 /** A version in a ledger. */
 export interface LedgerEntry {

@@ -307,7 +307,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: an expired claim is never discarded',
     file: 'batch_attempt.ts',
-    find: 'if (dead.length > 0) unit.push(ledger.discard(dead));',
+    find: 'if (dead.length > 0) ours.push(ledger.discard(dead));',
     replace: '',
   },
   {
