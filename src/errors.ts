@@ -85,9 +85,6 @@ export interface Holder {
  * there was one.
  */
 export class WaitTimeoutError extends SchemaError {
-  static {
-    identify(this, 'WaitTimeoutError', 'WAIT_TIMEOUT');
-  }
   /** Who holds the claim, where the ledger shows it (inside a transaction it does not). */
   readonly holder: Holder | undefined;
 
@@ -103,27 +100,16 @@ export class WaitTimeoutError extends SchemaError {
  * over (strategy `'lease'`, or a dialect whose transactions are none). The DDL was stopped where
  * it stood; whoever holds the claim now runs it from the start. Call again to wait for them.
  */
-export class LeaseLostError extends SchemaError {
-  static {
-    identify(this, 'LeaseLostError', 'LEASE_LOST');
-  }
-}
+export class LeaseLostError extends SchemaError {}
 
 /** The table named by `marker` belongs to another tool. It has not been touched. */
-export class ForeignTableError extends SchemaError {
-  static {
-    identify(this, 'ForeignTableError', 'FOREIGN_TABLE');
-  }
-}
+export class ForeignTableError extends SchemaError {}
 
 /**
  * A statement of the DDL cannot be part of the one unit that the schema is installed in, or came
  * after the DDL had returned. It has not been sent, and the unit is rolled back.
  */
 export class StatementRefusedError extends SchemaError {
-  static {
-    identify(this, 'StatementRefusedError', 'STATEMENT_REFUSED');
-  }
   /** The statement, without its parameters. */
   readonly sql: string;
 
@@ -139,11 +125,7 @@ export class StatementRefusedError extends SchemaError {
  * error was caught, a statement rolled the transaction back, or the database did, as on a full disk.
  * Nothing was installed. The error that was caught is the `cause`, where it is known.
  */
-export class TransactionAbortedError extends SchemaError {
-  static {
-    identify(this, 'TransactionAbortedError', 'TRANSACTION_ABORTED');
-  }
-}
+export class TransactionAbortedError extends SchemaError {}
 
 /**
  * The DDL issued no statement through the instance it was given before `waitTimeoutMs` ran out or
@@ -151,20 +133,13 @@ export class TransactionAbortedError extends SchemaError {
  * the transaction around it holds. Statements that it issues on that other instance from now on
  * are outside the library's control. Or the DDL did not return in that time while it was recorded.
  */
-export class DdlStalledError extends SchemaError {
-  static {
-    identify(this, 'DdlStalledError', 'DDL_STALLED');
-  }
-}
+export class DdlStalledError extends SchemaError {}
 
 /**
  * The DDL cannot be recorded, since it needs an answer from the database, even if it has caught this
  * error. Nothing was sent.
  */
 export class NotRecordableError extends SchemaError {
-  static {
-    identify(this, 'NotRecordableError', 'NOT_RECORDABLE');
-  }
   /** The statement that would have answered, without its parameters; undefined if there is none. */
   readonly sql: string | undefined;
 
@@ -178,9 +153,6 @@ export class NotRecordableError extends SchemaError {
 
 /** The database holds a version that is not of the line of `upgrades`. Nothing was run. */
 export class NoUpgradePathError extends SchemaError {
-  static {
-    identify(this, 'NoUpgradePathError', 'NO_UPGRADE_PATH');
-  }
   /** The versions that the database holds. */
   readonly held: readonly string[];
   /** The line that this code knows, the target last. */
@@ -199,17 +171,10 @@ export class NoUpgradePathError extends SchemaError {
 }
 
 /** The database was led on to a later version, and `onNewer` is `'error'`. */
-export class NewerSchemaError extends SchemaError {
-  static {
-    identify(this, 'NewerSchemaError', 'NEWER_SCHEMA');
-  }
-}
+export class NewerSchemaError extends SchemaError {}
 
 /** The DDL was edited without a new version, and `onDrift` is `'error'`. */
 export class DriftError extends SchemaError {
-  static {
-    identify(this, 'DriftError', 'DRIFT');
-  }
   /** The checksum of the DDL that was installed. */
   readonly installed: string;
   /** The checksum of the DDL that this code has. */
@@ -224,10 +189,27 @@ export class DriftError extends SchemaError {
 }
 
 /** The database cannot be handed over to Kysely's own Migrator. Nothing was changed. */
-export class NotAdoptableError extends SchemaError {
-  static {
-    identify(this, 'NotAdoptableError', 'NOT_ADOPTABLE');
-  }
+export class NotAdoptableError extends SchemaError {}
+
+const TYPES: Readonly<Record<SchemaErrorCode, { prototype: SchemaError }>> = {
+  WAIT_TIMEOUT: WaitTimeoutError,
+  LEASE_LOST: LeaseLostError,
+  FOREIGN_TABLE: ForeignTableError,
+  STATEMENT_REFUSED: StatementRefusedError,
+  TRANSACTION_ABORTED: TransactionAbortedError,
+  DDL_STALLED: DdlStalledError,
+  NOT_RECORDABLE: NotRecordableError,
+  NO_UPGRADE_PATH: NoUpgradePathError,
+  NEWER_SCHEMA: NewerSchemaError,
+  DRIFT: DriftError,
+  NOT_ADOPTABLE: NotAdoptableError,
+};
+
+for (const [code, { prototype }] of Object.entries(TYPES)) {
+  // As the class is called here: bundlers rename it.
+  const name = `${code}_ERROR`.toLowerCase()
+    .replace(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase());
+  Object.assign(prototype, { name, code });
 }
 
 /** What is found of a DDL that uses another instance than its own, or forgets to execute. */
@@ -238,11 +220,6 @@ export const NOT_AWAITED = 'its ddl had returned, or was given up. Await each st
 
 function list(names: readonly string[]): string {
   return names.map((name) => JSON.stringify(name)).join(', ');
-}
-
-// Names are spelled out, since bundlers rename classes.
-function identify(type: { prototype: SchemaError }, name: string, code: SchemaErrorCode): void {
-  Object.assign(type.prototype, { name, code });
 }
 
 /** A statement as it stands in a message. */
