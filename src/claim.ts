@@ -114,17 +114,12 @@ export class Claim {
     await this.#renewal;
   }
 
-  /** Whether {@linkcode check} has something to do. */
-  get isInDoubt(): boolean {
-    return this.#isLost || this.#age() > this.#call.settings.leaseMs;
-  }
-
   /**
    * Throws if the claim is lost. An owner that slept past its lease, which no timer can prevent,
    * renews it first: that shows whether another caller was faster.
    */
   async check(handle: Handle, onError: (error: unknown) => void): Promise<void> {
-    if (!this.#isLost) await this.#renewNow(handle, onError);
+    if (!this.#isLost && this.#isOverdue) await this.#renewNow(handle, onError);
     if (this.#isLost) throw this.#lost('was taken over');
   }
 
@@ -133,13 +128,17 @@ export class Claim {
    * early, as DDL on a driver that never yields lets no timer do so.
    */
   checkTime(handle: Handle): void {
-    if (this.#age() > this.#call.settings.leaseMs) this.#isLost = true;
+    if (this.#isOverdue) this.#isLost = true;
     if (this.#isLost) throw this.#lost('may have been taken over');
-    if (this.#age() > this.#call.settings.leaseMs / 3) this.renew(handle, () => {});
+    if (this.#age > this.#call.settings.leaseMs / 3) this.renew(handle, () => {});
   }
 
-  #age(): number {
+  get #age(): number {
     return performance.now() - this.#renewedAt;
+  }
+
+  get #isOverdue(): boolean {
+    return this.#age > this.#call.settings.leaseMs;
   }
 
   /**

@@ -57,15 +57,12 @@ export class DdlGate implements Gate {
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
-    if (this.#claim.isInDoubt) {
-      await this.#claim.check(connection, (error) => this.doom(error));
-    }
+    await this.#claim.check(connection, (error) => this.doom(error));
     if (this.#isDoubtful) await this.#verify(connection);
     // Again, as a renewal may have taken its time, or have found the transaction gone.
     this.#check(sql);
     this.hasSent = true;
-    if (isBuilt) this.changes.push(sql);
-    else if (!isRead(statements)) { for (const one of statements) this.changes.push(one.sql); }
+    if (isBuilt || !isRead(statements)) this.changes.push(sql);
     this.#inFlight++;
   }
 

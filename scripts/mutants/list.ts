@@ -203,7 +203,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease: a pause past its end is not noticed',
     file: 'claim.ts',
-    find: 'if (this.#age() > this.#call.settings.leaseMs) this.#isLost = true;',
+    find: 'if (this.#isOverdue) this.#isLost = true;',
     replace: '',
   },
   {
