@@ -25,7 +25,7 @@ import type { Dialect } from './sql_text.ts';
 export function databaseOf(db: unknown): Database {
   const candidate = db as Partial<Database> | null | undefined;
   if (typeof candidate?.getExecutor !== 'function' || typeof candidate.transaction !== 'function') {
-    throw new TypeError(problem('db', { words: 'be a Kysely instance' }, db));
+    throw new TypeError(problem('db', 'be a Kysely instance', db));
   }
   if (candidate.isTransaction) {
     throw new TypeError(
@@ -60,7 +60,7 @@ export function placedOf(
   const { marker: name = 'migrations', schema, batch } = given;
   const dialect = given.dialect ?? dialectOf(db);
   if (schema !== undefined && dialect !== 'postgres') {
-    throw new RangeError(problem('schema', { words: 'be left out but on Postgres' }, schema));
+    throw new RangeError(problem('schema', 'be left out but on Postgres', schema));
   }
   const placed = schema === undefined ? db : db.withSchema(schema);
   const marker = dialect === 'postgres' ? name.toLowerCase() : name;

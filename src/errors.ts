@@ -222,7 +222,7 @@ function list(names: readonly string[]): string {
   return names.map((name) => JSON.stringify(name)).join(', ');
 }
 
-/** A statement as it stands in a message. */
+/** A statement, or another text, as it stands in a message. */
 export function shorten(sql: string): string {
   const text = sql.replace(/\s+/g, ' ').trim();
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;

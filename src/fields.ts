@@ -4,6 +4,8 @@
  * @module
  */
 
+import { shorten } from './errors.ts';
+
 /** What a field must be: its type, what else must hold, and both in words. */
 export interface Rule {
   readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function';
@@ -27,7 +29,7 @@ export function checkFields(
   rules: Readonly<Record<string, Rule>>,
 ): Record<string, unknown> {
   if (typeof value !== 'object' || value === null) {
-    throw new TypeError(problem(name, { words: 'be an object' }, value));
+    throw new TypeError(problem(name, 'be an object', value));
   }
   const fields = Object.entries(value).filter(([, given]) => given !== undefined);
   const unknown = fields.find(([field]) => !Object.hasOwn(rules, field));
@@ -40,11 +42,11 @@ export function checkFields(
     if (given === undefined && !rule.isRequired) continue;
     const isPlan = field === 'ddl' && typeof given === 'object';
     if (given === null || (typeof given !== rule.type && !isPlan)) {
-      throw new TypeError(problem(field, rule, given));
+      throw new TypeError(problem(field, rule.words, given));
     }
     if (rule.holds?.(given as never) === false) {
       const Problem = rule.type === 'object' ? TypeError : RangeError;
-      throw new Problem(problem(field, rule, given));
+      throw new Problem(problem(field, rule.words, given));
     }
   }
   return all;
@@ -74,12 +76,11 @@ export function text(most: number, unit: string, sizeOf: (value: string) => numb
 /** The one grammar of every message about bad input. */
 export function problem(
   field: string,
-  rule: Pick<Rule, 'words'>,
+  words: string,
   value: unknown,
   action = 'bootstrap the schema',
 ): string {
-  return `Cannot ${action} as '${field}' must ${rule.words}: ` +
-    `current value is ${show(value)}`;
+  return `Cannot ${action} as '${field}' must ${words}: current value is ${show(value)}`;
 }
 
 /** The rule of a choice. */
@@ -93,8 +94,6 @@ export function oneOf(...choices: string[]): Rule {
 
 function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
-  if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return shown.length > 80 ? `${shown.slice(0, 79)}… (${shown.length} characters)` : shown;
+  return shorten(typeof value === 'string' ? JSON.stringify(value) : String(value));
 }

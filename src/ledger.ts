@@ -265,10 +265,9 @@ export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
   return rows.map((row) => {
     const leaseUntil = numberOf(row.lease);
     const installed = row.state === null || row.state === undefined || row.state === 'installed';
-    const isOld = !('state' in row);
     return {
       name: String(row.name),
-      isUnfamiliar: isOld && (Object.keys(row).length !== 2 || !('name' in row)),
+      isUnfamiliar: !('state' in row) && Object.keys(row).join() !== 'name,clock',
       installed,
       owner: textOf(row.owner),
       since: numberOf(row.since),

@@ -104,7 +104,7 @@ async function shadowOf(
   const database = databaseOf(shadow);
   const found = dialectOf(database);
   if (found !== dialect) {
-    throw new TypeError(problem('shadow', { words: `speak ${dialect}` }, found));
+    throw new TypeError(problem('shadow', `speak ${dialect}`, found));
   }
   if (schema !== undefined) {
     for (const sql of placing(schema)) await database.executeQuery(plain(sql));

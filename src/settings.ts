@@ -82,7 +82,7 @@ export function parseConfig(config: unknown): Settings {
   const leaseMs = given.leaseMs ?? Math.min(10_000, waitTimeoutMs / 2);
   if (leaseMs >= waitTimeoutMs) {
     const words = `be below 'waitTimeoutMs', which is ${waitTimeoutMs}`;
-    throw new RangeError(problem('leaseMs', { words }, leaseMs));
+    throw new RangeError(problem('leaseMs', words, leaseMs));
   }
   const { version, ddl } = RULES;
   const steps = (given.upgrades ?? []).map((step) =>
@@ -91,7 +91,7 @@ export function parseConfig(config: unknown): Settings {
   const line = [...steps.map(({ from }) => from), given.version];
   const twice = line.find((name, at) => line.indexOf(name) !== at);
   if (twice !== undefined) {
-    throw new RangeError(problem('upgrades', { words: 'name each version once' }, twice));
+    throw new RangeError(problem('upgrades', 'name each version once', twice));
   }
   return {
     logger: {},
@@ -111,7 +111,7 @@ export function parseConfig(config: unknown): Settings {
 
 function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Settings['ddl'] {
   if (typeof ddl === 'function') return ddl as unknown as Settings['ddl'];
-  if (!Array.isArray(ddl.statements)) throw new TypeError(problem('ddl', RULES.ddl, ddl));
+  if (!Array.isArray(ddl.statements)) throw new TypeError(problem('ddl', RULES.ddl.words, ddl));
   return (db) => replay(db as Handle, statementsOfPlan(ddl));
 }
 
