@@ -40,14 +40,17 @@ export interface Entry {
   readonly previous: string | null;
 }
 
-/** A column beside `name`: added to a ledger of release 1.0.0, which does not have it. */
+/**
+ * The columns beside `name`, in the order in which a ledger of release 1.0.0 gets them: the state,
+ * without which nobody can claim, when all else is there.
+ */
 const COLUMNS = [
-  ['state', 'text'],
   ['owner', 'text'],
   ['lease', 'bigint'],
   ['since', 'bigint'],
   ['previous', 'text'],
   ['checksum', 'text'],
+  ['state', 'text'],
 ] as const;
 
 /**
@@ -222,15 +225,14 @@ export class Ledger {
     );
   }
 
-  /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each. */
+  /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each, and their index. */
   addColumns(present: readonly string[]): CompiledQuery[] {
-    const [state, ...others] = COLUMNS;
-    const add = (columns: readonly (typeof COLUMNS[number])[]) =>
-      columns.filter(([column]) => !present.includes(column)).map(([column, type]) =>
-        plain(`alter table ${this.#path} add column ${column} ${type}`)
-      );
-    // Without it nobody can claim, so it comes last: when the guard of the branches is there.
-    return [...add(others), this.#createIndex(), ...add([state])];
+    const missing = COLUMNS.filter(([column]) => !present.includes(column));
+    const added = missing.map(([column, type]) =>
+      plain(`alter table ${this.#path} add column ${column} ${type}`)
+    );
+    if (added.length > 0) added.splice(-1, 0, this.#createIndex());
+    return added;
   }
 
   // SQLite cannot add a unique column. Postgres cuts a longer name, to that of the table itself.
@@ -242,11 +244,6 @@ export class Ledger {
       [index, table] = [`${quote(schema)}.${index}`, quote(name)];
     }
     return plain(`create unique index if not exists ${index} on ${table} (previous)`);
-  }
-
-  /** Whether the table, by its columns, is one of an older release; false for one that is not there. */
-  isOld(present: readonly string[]): boolean {
-    return present.length > 0 && COLUMNS.some(([column]) => !present.includes(column));
   }
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */

@@ -51,8 +51,8 @@ export async function checkLedger(
  */
 export async function modernizeLedger(call: Call): Promise<boolean> {
   const present = await checkLedger(call, call.details);
-  if (!call.ledger.isOld(present)) return present.length > 0;
-  for (const query of call.ledger.addColumns(present)) {
+  const missing = present.length > 0 ? call.ledger.addColumns(present) : [];
+  for (const query of missing) {
     await patiently(async () => {
       try {
         await call.handle.executeQuery(query);
@@ -61,6 +61,8 @@ export async function modernizeLedger(call: Call): Promise<boolean> {
       }
     });
   }
-  call.log(`the ledger "${call.ledger.table.name}" of an older release has got its new columns`);
-  return true;
+  if (missing.length > 0) {
+    call.log(`the ledger "${call.ledger.table.name}" of an older release has got its new columns`);
+  }
+  return present.length > 0;
 }

@@ -129,8 +129,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an old ledger can be claimed before its guard is there',
     file: 'ledger.ts',
-    find: 'return [...add(others), this.#createIndex(), ...add([state])];',
-    replace: 'return [...add([state]), ...add(others), this.#createIndex()];',
+    find: 'added.splice(-1, 0, this.#createIndex());',
+    replace: 'added.unshift(added.pop()!, this.#createIndex());',
   },
   {
     name: 'previous is not unique',
