@@ -19,11 +19,6 @@ import { checksumToKeep, type Work, workFor } from './work.ts';
 
 /** One try. */
 export class Attempt {
-  /** True once a transaction has begun. */
-  begun = false;
-  /** The error that came out of the caller's DDL. */
-  ddlError: { readonly error: unknown } | undefined;
-
   readonly #call: Call;
   readonly #work: Work;
   readonly #claim: Claim;
@@ -56,7 +51,7 @@ export class Attempt {
 
   async #steps(handle: Database, isLedgerMissing: boolean): Promise<LedgerRow[]> {
     const { patience, dialect } = this.#call;
-    this.begun = true;
+    this.#call.hasBegun = true;
     patience.check();
     const own = handle.withoutPlugins();
     const isPostgres = dialect === 'postgres';
@@ -117,7 +112,7 @@ export class Attempt {
     try {
       await this.#work.ddl(instance);
     } catch (error) {
-      if (!(error instanceof LeaseLostError)) this.ddlError = { error };
+      if (!(error instanceof LeaseLostError)) this.#call.ddlErrors.add(error);
       throw error;
     }
   }
@@ -145,16 +140,19 @@ export class Attempt {
 
   /** Throws if a statement that the DDL did not await came too late: the schema is not whole. */
   #checkLate(): void {
-    this.ddlError = this.#gate?.late;
-    if (this.ddlError) throw this.ddlError.error;
+    const late = this.#gate?.late;
+    if (!late) return;
+    this.#call.ddlErrors.add(late);
+    throw late;
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
   async #settle(error: unknown): Promise<LedgerRow[]> {
-    if (this.#phase === 'finish' && !this.ddlError) {
+    if (this.#phase === 'finish' && !this.#call.ddlErrors.has(error)) {
       const rows = await patiently(() => readRows(this.#call)).catch((second) => {
-        const isAnswer = isMissingTable(second);
-        if (!isAnswer) this.#call.logError('the ledger could not be read afterwards', second);
+        if (!isMissingTable(second)) {
+          this.#call.logError('the ledger could not be read afterwards', second);
+        }
         return [];
       });
       if (this.#claim.holds(rows, 'installed')) return rows;

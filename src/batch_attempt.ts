@@ -16,11 +16,6 @@ import { checksumToKeep, deadOwners, type Work } from './work.ts';
 export class BatchAttempt {
   /** The random name that its row carries. */
   readonly owner: string = crypto.randomUUID();
-  /** Never falls back to another strategy, so it always counts as begun. */
-  readonly begun = true;
-  /** The error that came out of the caller's DDL. */
-  ddlError: { readonly error: unknown } | undefined;
-
   readonly #call: Call;
   readonly #work: Work;
 
@@ -60,7 +55,7 @@ export class BatchAttempt {
       const { patience, settings: { signal } } = this.#call;
       const isCut = error instanceof DdlStalledError ||
         (patience.isAborted && error === signal?.reason);
-      if (!isCut) this.ddlError = { error };
+      if (!isCut) this.#call.ddlErrors.add(error);
       throw error;
     }
   }
@@ -128,7 +123,7 @@ export class BatchAttempt {
       // column may be missing in the ledger of an older release; this one's has them all.
       const isOurs = (contention !== undefined && contention !== 'exists') || isUnreachable ||
         (isMissingColumn(error) && !isMissing && !this.#call.isModern);
-      if (!isOurs) this.ddlError = { error };
+      if (!isOurs) this.#call.ddlErrors.add(error);
       throw error;
     }
   }

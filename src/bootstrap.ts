@@ -109,7 +109,6 @@ class Bootstrap {
   #seen: readonly LedgerRow[] = [];
   #work: Work | undefined;
   #lastContention: unknown;
-  #lastDdlError: { readonly error: unknown } | undefined;
 
   constructor(db: Database, settings: Settings) {
     const { batch, logger, onNewer, upgrades, version } = settings;
@@ -124,6 +123,8 @@ class Bootstrap {
       details: { marker: placed.marker, version },
       patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
       owners: new Set(),
+      ddlErrors: new Set(),
+      hasBegun: false,
       checksum: undefined,
       isWhole: upgrades.length > 0 || onNewer !== 'ignore',
       isModern: false,
@@ -137,7 +138,10 @@ class Bootstrap {
     const { patience, settings, dialect } = this.#call;
     patience.check();
     for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
-    if (settings.onDrift !== 'ignore') this.#call.checksum = await this.#checksum();
+    if (settings.onDrift !== 'ignore') {
+      const ddl = await record(this.#call.db, settings.ddl, this.#call);
+      this.#call.checksum = await checksumOf(ddl.map(({ sql }) => sql), dialect);
+    }
     for (let isFirst = true;; isFirst = false) {
       try {
         if (this.#isOutdated) await patience.race(this.#modernize());
@@ -197,11 +201,6 @@ class Bootstrap {
     this.#settings.logger.error?.(`db-migrate: ${about} ${found}`);
   }
 
-  async #checksum(): Promise<string> {
-    const ddl = await record(this.#call.db, this.#settings.ddl, this.#call);
-    return await checksumOf(ddl.map(({ sql }) => sql), this.#call.dialect);
-  }
-
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
   async #probe(): Promise<LedgerRow[]> {
     const { handle, dialect, ledger } = this.#call;
@@ -230,9 +229,8 @@ class Bootstrap {
     try {
       return await attempt.run(this.#isLedgerMissing, this.#seen);
     } catch (error) {
-      this.#lastDdlError = attempt.ddlError;
       const isAuto = this.#settings.strategy === 'auto' && this.#strategy === 'transaction';
-      if (!isAuto || attempt.begun || !isTransactionUnsupported(error)) throw error;
+      if (!isAuto || this.#call.hasBegun || !isTransactionUnsupported(error)) throw error;
       this.#strategy = 'lease';
       this.#call.log(
         `no transactions (${messageOf(error)}), so a lease is used; a batch, which on D1 is ` +
@@ -244,7 +242,7 @@ class Bootstrap {
 
   /** When to look again, if that may find better; throws what the caller is to see otherwise. */
   #recover(error: unknown, onDdlError: (error: unknown) => void): 'at-once' | 'after-a-pause' {
-    const isFromDdl = this.#lastDdlError !== undefined && this.#lastDdlError.error === error;
+    const isFromDdl = this.#call.ddlErrors.has(error);
     const isOurs = !isFromDdl && !(error instanceof SchemaError);
     if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
       this.#isOutdated = true;

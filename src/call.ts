@@ -23,6 +23,10 @@ export interface Call extends Placed {
   readonly isWhole: boolean;
   /** True once the ledger was found, or made, to have all of this release's columns. */
   isModern: boolean;
+  /** The errors that came out of the caller's DDL. */
+  readonly ddlErrors: Set<unknown>;
+  /** True once a try got to the database: whatever says that it cannot has said so by then. */
+  hasBegun: boolean;
   /** The checksum of the canonical DDL, once it is known. */
   checksum: string | undefined;
   /** False once the server has turned out to have no advisory locks. */

@@ -28,7 +28,7 @@ export class DdlGate implements Gate {
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
   end: { readonly error: unknown } | undefined;
   /** The refusal of a statement that came after the DDL had returned: an `await` is missing. */
-  late: { readonly error: unknown } | undefined;
+  late: StatementRefusedError | undefined;
   readonly #call: Call;
   readonly #claim: Claim;
   #inFlight = 0;
@@ -102,7 +102,7 @@ export class DdlGate implements Gate {
     if (!this.isOpen) {
       // Kysely before 0.28 would send it on a connection that serves somebody else by now.
       const error = new StatementRefusedError(sql, NOT_AWAITED, this.#call.details);
-      this.late ??= { error };
+      this.late ??= error;
       throw error;
     }
     if (this.end) throw this.end.error;

@@ -288,7 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'statements that came too late are not missed',
     file: 'gate.ts',
-    find: 'this.late ??= { error };',
+    find: 'this.late ??= error;',
     replace: '',
   },
   {
@@ -344,8 +344,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: all failures are the DDL',
     file: 'batch_attempt.ts',
-    find: 'if (!isOurs) this.ddlError = { error };',
-    replace: 'this.ddlError = { error };',
+    find: 'if (!isOurs) this.#call.ddlErrors.add(error);',
+    replace: 'this.#call.ddlErrors.add(error);',
   },
   // The story
   {
