@@ -17,7 +17,6 @@ import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { checksumToKeep, type Work, workFor } from './work.ts';
 
-/** One try. */
 export class Attempt {
   readonly #call: Call;
   readonly #work: Work;

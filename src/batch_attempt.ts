@@ -14,7 +14,6 @@ import { checksumToKeep, deadOwners, type Work } from './work.ts';
 
 /** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
 export class BatchAttempt {
-  /** The random name that its row carries. */
   readonly owner: string = crypto.randomUUID();
   readonly #call: Call;
   readonly #work: Work;

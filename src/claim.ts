@@ -69,7 +69,6 @@ export class Claim {
     return isEnough && this.holds(rows, state) ? rows : await this.read(handle);
   }
 
-  /** Reads what came of it. */
   read(handle: Handle): Promise<LedgerRow[]> {
     return readRows(this.#call, handle, this.#ledger);
   }
@@ -109,7 +108,6 @@ export class Claim {
     }
   }
 
-  /** Resolves when no renewal is under way. */
   async settled(): Promise<void> {
     await this.#renewal;
   }
@@ -175,7 +173,6 @@ export class Claim {
     );
   }
 
-  /** Gives the claim back. */
   async giveBack(handle: Handle): Promise<void> {
     await handle.executeQuery(this.#ledger.release(this.owner));
   }

@@ -52,7 +52,6 @@ export function checkFields(
   return all;
 }
 
-/** The rule of a duration in milliseconds. */
 export function duration(least: number): Rule {
   return {
     type: 'number',
@@ -83,7 +82,6 @@ export function problem(
   return `Cannot ${action} as '${field}' must ${words}: current value is ${show(value)}`;
 }
 
-/** The rule of a choice. */
 export function oneOf(...choices: string[]): Rule {
   return {
     type: 'string',

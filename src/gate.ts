@@ -13,17 +13,15 @@ import { type CompiledQuery, type Handle, kindOf } from './kysely.ts';
 import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
 import { abortedError } from './transaction.ts';
 
-/** The gate of one try. */
 export class DdlGate implements Gate {
   /** Whether the DDL is running: no statement passes before or after. */
   isOpen = false;
   /** True once the DDL has issued a statement through the instance it was given. */
   hasIssued = false;
-  /** True once one has been sent. */
+  /** True once one has been sent: a renewal of the claim may hold the first one up. */
   hasSent = false;
   /** The texts of what the DDL has changed: what a recorder would record. */
   readonly changes: string[] = [];
-  /** The last error that a statement got. */
   lastFailure: { readonly error: unknown } | undefined;
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
   end: { readonly error: unknown } | undefined;
@@ -44,7 +42,6 @@ export class DdlGate implements Gate {
     return this.#inFlight === 0 && !this.end;
   }
 
-  /** Lets a statement in, or refuses it. */
   async enter(query: CompiledQuery, connection: Handle): Promise<void> {
     const { dialect, details } = this.#call;
     const { sql } = query;
@@ -66,7 +63,6 @@ export class DdlGate implements Gate {
     this.#inFlight++;
   }
 
-  /** Hears of a statement that has failed. */
   fail(error: unknown): void {
     this.lastFailure = { error };
     // On Postgres the transaction is of no use any more, and every further statement says so.
@@ -74,7 +70,6 @@ export class DdlGate implements Gate {
     this.doom(error);
   }
 
-  /** Hears of the end of a statement. */
   leave(): void {
     this.#inFlight--;
   }

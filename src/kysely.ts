@@ -60,7 +60,6 @@ export interface Handle {
   executeQuery(query: CompiledQuery): Promise<QueryResult>;
 }
 
-/** A database connection as Kysely's drivers hand it out. */
 export interface Connection {
   executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult>;
   streamQuery(query: CompiledQuery, ...rest: unknown[]): AsyncIterableIterator<QueryResult>;
@@ -68,12 +67,10 @@ export interface Connection {
 
 type Consumer = (connection: Connection) => Promise<unknown>;
 
-/** Whoever lends connections. */
 export interface ConnectionProvider {
   provideConnection(consumer: Consumer, ...rest: unknown[]): Promise<unknown>;
 }
 
-/** Compiler, plugins and connections of an instance. */
 export interface Executor extends ConnectionProvider {
   withConnectionProvider(provider: ConnectionProvider): Executor;
 }
@@ -94,12 +91,10 @@ export interface Database extends Handle {
   withPlugin(plugin: Plugin): Database;
 }
 
-/** The builders of an instance. */
 export function builderOf(db: Database): Fluent {
   return db as unknown as Fluent;
 }
 
-/** Compiles a builder. */
 export function compile(builder: Fluent): CompiledQuery {
   return builder.compile!() as unknown as CompiledQuery;
 }

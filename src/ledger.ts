@@ -17,7 +17,6 @@ export interface LedgerRow {
   readonly name: string;
   /** False while a claim stands that has not been finished. */
   readonly installed: boolean;
-  /** The random name of the try that claimed it. */
   readonly owner?: string | undefined;
   /** When it was claimed or installed: milliseconds since 1970 by the database's clock. */
   readonly since?: number | undefined;
@@ -27,13 +26,11 @@ export interface LedgerRow {
   readonly expired: boolean;
   /** The version that a step led from. */
   readonly previous?: string | undefined;
-  /** The checksum of the DDL that was installed. */
   readonly checksum?: string | undefined;
   /** True for a row that neither this release nor 1.0.0 has written like this. */
   readonly isUnfamiliar?: boolean;
 }
 
-/** A row to claim. */
 export interface Entry {
   readonly name: string;
   /** The version that a step led from; null for one that stands alone. */
@@ -94,7 +91,6 @@ export class Ledger {
     return new Ledger({ schema, name: this.table.name }, this.#dialect);
   }
 
-  /** Reads the row of a version, or the whole ledger. */
   probe(version?: string): CompiledQuery {
     const sql = `select ${this.#all} from ${this.#path}`;
     return version === undefined
@@ -102,7 +98,6 @@ export class Ledger {
       : plain(`${sql} where name = ${MARK[this.#dialect]}`, [version]);
   }
 
-  /** Creates the table if it is missing. */
   create(): CompiledQuery {
     // Unique, so that two builds cannot lead one version to two different next ones.
     const columns = COLUMNS.map(([column, type]) =>
@@ -155,7 +150,6 @@ export class Ledger {
     );
   }
 
-  /** Deletes the claims of these owners that have run out. */
   discard(owners: readonly string[]): CompiledQuery {
     return plain(
       `delete from ${this.#path} where owner in (${owners.map(quoted).join(', ')}) ` +
@@ -163,7 +157,6 @@ export class Ledger {
     );
   }
 
-  /** Renews the owner's claim, and returns it. */
   renew(owner: string, leaseMs: number): CompiledQuery {
     return this.#update(owner, `lease = ${this.#clock} + ${leaseMs}`);
   }
@@ -185,7 +178,6 @@ export class Ledger {
     );
   }
 
-  /** Gives the owner's claim back. */
   release(owner: string): CompiledQuery {
     return plain(`delete from ${this.#path} where ${owned(owner)}`);
   }

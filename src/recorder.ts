@@ -42,7 +42,6 @@ export interface BatchStatement {
   readonly parameters: readonly unknown[];
 }
 
-/** What {@linkcode record} needs to know. */
 export interface RecordOptions {
   readonly dialect: Dialect;
   readonly details: SchemaErrorDetails;
@@ -256,7 +255,6 @@ const ASKING = /^(select|values|show|explain|table)$/;
 // Statements that answer nothing, so that an empty list of rows is the truth.
 const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex)$/;
 
-/** Runs recorded statements one by one. */
 export async function replay(
   handle: Handle,
   statements: readonly BatchStatement[],

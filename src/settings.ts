@@ -16,7 +16,6 @@ type Optional = 'marker' | 'schema' | 'dialect' | 'batch' | 'signal';
 /** What a caller has said: no field is there and undefined. */
 type Given = { readonly [Field in keyof BootstrapConfig]: NonNullable<BootstrapConfig[Field]> };
 
-/** A configuration with every default filled in. */
 export type Settings =
   & Required<Omit<Given, 'ddl' | 'upgrades' | Optional>>
   & Pick<Given, Optional>
@@ -27,7 +26,6 @@ export type Settings =
     readonly plans: readonly SchemaPlanData[];
   };
 
-/** What each field must be. */
 export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   version: { ...text(255, 'characters', (value) => value.length), isRequired: true },
   ddl: { type: 'function', words: 'be a function or a plan', isRequired: true },

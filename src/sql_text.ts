@@ -7,11 +7,9 @@
 /** The two families of SQL that the library speaks. */
 export type Dialect = 'sqlite' | 'postgres';
 
-/** A piece of SQL text. */
 export interface Token {
   /** Strings, quoted identifiers and single characters are of no interest to anybody. */
   readonly kind: 'word' | 'parameter' | 'comment' | 'space' | 'other';
-  /** The piece as it is written. */
   readonly text: string;
 }
 
@@ -84,7 +82,6 @@ function endOfNestedComment(sql: string, at: number): number {
   return sql.length;
 }
 
-/** One statement of a text. */
 export interface Statement {
   /** As it is written, without the semicolon behind it. */
   readonly sql: string;

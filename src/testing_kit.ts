@@ -72,7 +72,6 @@ type Call<K extends KyselyLike> = (config?: BootstrapConfig<K>) => Promise<Boots
 
 /** Runs the checks, and collects what they find. */
 export class Kit<K extends KyselyLike> {
-  /** What was found so far. */
   readonly findings: Finding[] = [];
   /** The strategy that the config gets, once that is known. */
   strategy: Strategy | undefined;
@@ -82,7 +81,6 @@ export class Kit<K extends KyselyLike> {
     this.#options = options;
   }
 
-  /** Notes a finding. */
   say(check: Finding['check'], passed: boolean, message: string): void {
     this.findings.push({ check, passed, message });
   }

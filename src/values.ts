@@ -36,7 +36,6 @@ export function encode(value: unknown): EncodedValue {
   throw new TypeError(`Cannot plan the schema as a parameter is ${nameOf(value)}: not plain data`);
 }
 
-/** Decodes what {@linkcode encode} made. */
 export function decode(value: EncodedValue): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value.type === 'json') return value.value;
@@ -90,7 +89,6 @@ function nameOf(value: unknown): string {
     : `of type ${typeof value}`;
 }
 
-/** Bytes in hexadecimal. */
 export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

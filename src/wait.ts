@@ -13,7 +13,6 @@ const LONGEST_STEP_MS = 1_000;
 /** For how long a statement is repeated. A try may take seconds where the driver waits, too. */
 const PATIENT_MS = 500;
 
-/** Resolves after `ms` milliseconds. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -63,7 +62,6 @@ export class Patience {
     this.#timeout = timeout;
   }
 
-  /** Milliseconds since the caller came. */
   get elapsedMs(): number {
     return performance.now() - this.#startedAt;
   }
@@ -72,7 +70,6 @@ export class Patience {
     return Math.max(this.#waitTimeoutMs - this.elapsedMs, 0);
   }
 
-  /** Whether the signal is. */
   get isAborted(): boolean {
     return this.#signal?.aborted ?? false;
   }
