@@ -67,7 +67,7 @@ export class Attempt {
     patience.check();
     const { details: { version }, log } = this.#call;
     log(`installing version ${JSON.stringify(version)} as "${this.#claim.owner}"`);
-    await this.#runDdl(handle);
+    await this.#runDdl(handle, own);
     if (this.#gate?.hasIssued === false) log(NO_STATEMENT);
     return await this.#finish(own);
   }
@@ -79,20 +79,18 @@ export class Attempt {
     return workFor(settings, others, details).from === this.#work.from;
   }
 
-  async #runDdl(handle: Database): Promise<void> {
+  async #runDdl(handle: Database, own: Handle): Promise<void> {
     const gate = this.#gate;
     const instance = gate
       ? gatedTransaction(handle, gate)
-      : checkedInstance(handle, () => this.#claim.checkTime(handle.withoutPlugins()));
+      : checkedInstance(handle, () => this.#claim.checkTime(own));
     if (gate) gate.isOpen = true;
     this.#phase = 'ddl';
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
     const renewal = setInterval(() => {
-      if (gate?.isIdle ?? true) {
-        this.#claim.renew(handle.withoutPlugins(), (error) => gate?.doom(error));
-      }
+      if (gate?.isIdle ?? true) this.#claim.renew(own, (error) => gate?.doom(error));
     }, this.#call.settings.leaseMs / 3);
     try {
       await Promise.race([this.#ddl(instance), this.#givenUp]);

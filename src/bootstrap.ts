@@ -221,8 +221,7 @@ class Bootstrap {
   }
 
   async #attempt(): Promise<readonly LedgerRow[]> {
-    const work = workFor(this.#settings, this.#seen, this.#call.details);
-    this.#work = work;
+    const work = this.#work = workFor(this.#settings, this.#seen, this.#call.details);
     const attempt = this.#strategy === 'batch'
       ? new BatchAttempt(this.#call, work)
       : new Attempt(this.#call, this.#strategy, work);

@@ -88,13 +88,9 @@ export function dialectOf(db: Database): Dialect {
     builderOf(db.withoutPlugins()).selectFrom!('t').selectAll!().where!('c', '=', 1),
   );
   if (sql.includes('$1')) return 'postgres';
-  if (sql.includes('`')) throw unsupported('MySQL');
-  if (sql.includes('@1')) throw unsupported('MSSQL');
-  return 'sqlite';
-}
-
-function unsupported(name: string): TypeError {
-  return new TypeError(
-    `Cannot bootstrap the schema as ${name} is not supported: 'db' must speak SQLite or Postgres`,
+  const other = sql.includes('`') ? 'MySQL' : sql.includes('@1') ? 'MSSQL' : undefined;
+  if (!other) return 'sqlite';
+  throw new TypeError(
+    `Cannot bootstrap the schema as ${other} is not supported: 'db' must speak SQLite or Postgres`,
   );
 }

@@ -85,7 +85,7 @@ export async function planSchema<K extends KyselyLike>(
   const statements = await record(placed, ddl as (db: unknown) => unknown, {
     dialect,
     details: {},
-    ...(shadow && { shadow: await shadowOf(shadow, dialect, schema) }),
+    shadow: shadow && await shadowOf(shadow, dialect, schema),
   });
   const planned = statements.map(({ sql, parameters }) => ({
     sql,

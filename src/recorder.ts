@@ -45,7 +45,7 @@ export interface BatchStatement {
 export interface RecordOptions {
   readonly dialect: Dialect;
   readonly details: SchemaErrorDetails;
-  readonly shadow?: Database;
+  readonly shadow?: Database | undefined;
   /** How long the DDL may take, where there is no shadow that it might be busy with. */
   readonly patience?: Patience;
 }

@@ -7,7 +7,7 @@
 import type { AtomicBatch } from './batch.ts';
 import { bootstrapSchema } from './bootstrap.ts';
 import type { BootstrapConfig, Ddl, Strategy } from './config.ts';
-import { messageOf, shorten } from './errors.ts';
+import { messageOf, NO_STATEMENT, shorten } from './errors.ts';
 import {
   builderOf,
   type CompiledQuery,
@@ -158,9 +158,7 @@ export class Kit<K extends KyselyLike> {
     if (outcome !== 'already-installed') throw new Error(`a further call came to '${outcome}'`);
     if (this.strategy === 'batch') return 'a further call found all there; one batch has no middle';
     if (statements.length > 0) return 'a further call found the schema installed';
-    throw new Error(
-      'the ddl issued no statement through the instance it was given, so it cannot be tested',
-    );
+    throw new Error(`${NO_STATEMENT}, so it cannot be tested`);
   }
 
   /** The config, with a DDL that fails after so many statements. */
