@@ -12,7 +12,6 @@ import { batchEnd, batchEpilogue, batchPrologue, creation } from './postgres.ts'
 import { type BatchStatement, record } from './recorder.ts';
 import { checksumToKeep, deadOwners, type Work } from './work.ts';
 
-/** One try, as {@linkcode import('./attempt.ts').Attempt} is for the other strategies. */
 export class BatchAttempt {
   readonly owner: string = crypto.randomUUID();
   readonly #call: Call;

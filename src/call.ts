@@ -11,7 +11,6 @@ import { type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
 import type { Settings } from './settings.ts';
 import type { Patience } from './wait.ts';
 
-/** What every try of one call shares. */
 export interface Call extends Placed {
   readonly settings: Settings;
   readonly patience: Patience;

@@ -230,12 +230,12 @@ export class Ledger {
   // SQLite cannot add a unique column. Postgres cuts a longer name, to that of the table itself.
   #createIndex(): CompiledQuery {
     const { schema, name } = this.table;
-    let index = quote(`${name.slice(0, 50)}_previous_key`);
-    let table = this.#path;
-    if (this.#dialect === 'sqlite' && schema) {
-      [index, table] = [`${quote(schema)}.${index}`, quote(name)];
-    }
-    return plain(`create unique index if not exists ${index} on ${table} (previous)`);
+    const index = quote(`${name.slice(0, 50)}_previous_key`);
+    // The schema stands before the index in SQLite, and before the table in Postgres.
+    const place = this.#dialect === 'sqlite'
+      ? `${schema ? `${quote(schema)}.` : ''}${index} on ${quote(name)}`
+      : `${index} on ${this.#path}`;
+    return plain(`create unique index if not exists ${place} (previous)`);
   }
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */
