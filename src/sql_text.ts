@@ -164,7 +164,7 @@ export function refusalInUnit(statements: readonly Statement[]): string | undefi
     const outside = inert ? `pragma ${inert}` : OUTSIDE.exec(beginning)?.[0].trim();
     if (outside) {
       return `"${outside}" cannot run in a transaction. Use strategy 'lease' with idempotent DDL, ` +
-        `or run it after the install`;
+        `or run it before or after the install`;
     }
   }
   return undefined;
