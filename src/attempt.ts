@@ -12,7 +12,7 @@ import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger.ts';
-import { beginPolitely, CLAIM_COLUMNS, creation, PATH_RESTORED } from './postgres.ts';
+import { beginPolitely, CLAIM_COLUMNS, creation, pathRestored } from './postgres.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { checksumToKeep, type Work, workFor } from './work.ts';
@@ -121,7 +121,7 @@ export class Attempt {
     try {
       this.#checkLate();
       const isPostgres = this.#call.dialect === 'postgres';
-      const further = isPostgres ? `, ${PATH_RESTORED}` : '';
+      const further = isPostgres ? `, ${pathRestored(this.#call.schema)}` : '';
       const rows = await this.#claim.finish(handle, checksum, further);
       this.#checkLate();
       if (rows) return rows;

@@ -86,7 +86,7 @@ export class BatchAttempt {
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
     ours.push(ledger.install(entries, this.owner, checksum));
     if (isPostgres) ours.push(batchEpilogue(schema));
-    const end = isPostgres ? [batchEnd()] : [];
+    const end = isPostgres ? [batchEnd(schema)] : [];
     return [...ours, ...ddl, ...end];
   }
 

@@ -31,11 +31,15 @@ const RESTORED =
   `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true) as restored`;
 
 // Nor is there a path where `begin` has done nothing, and an empty one is one.
-const THEIR_PATH = `current_setting('db_migrate.search_path', true)`;
+const KEPT_PATH = `current_setting('db_migrate.search_path', true)`;
 
-/** Gives the session its search path back. */
-export const PATH_RESTORED = `case when ${THEIR_PATH} like '=%' ` +
-  `then set_config('search_path', substr(${THEIR_PATH}, 2), false) end as path`;
+/** Gives the session its search path back if the DDL has set another: poolers hand on what is set. */
+export function pathRestored(schema: string | undefined): string {
+  const theirs = `substr(${KEPT_PATH}, 2)`;
+  const isOther = `current_setting('search_path') <> ${withAhead(schema, theirs)}`;
+  return `case when ${KEPT_PATH} like '=%' and ${isOther} ` +
+    `then set_config('search_path', ${theirs}, false) end as path`;
+}
 
 /**
  * What else a claim returns: in which schema the ledger is, since the DDL may set another
@@ -93,16 +97,19 @@ export function batchEpilogue(schema: string | undefined): BatchStatement {
 }
 
 /** What a batch ends with. */
-export function batchEnd(): BatchStatement {
-  return plain(`select ${PATH_RESTORED}`);
+export function batchEnd(schema: string | undefined): BatchStatement {
+  return plain(`select ${pathRestored(schema)}`);
 }
 
 /** Puts a schema ahead of the search path, until the transaction ends. */
 function ahead(schema: string): string {
-  const others = `nullif(current_setting('search_path'), '')`;
-  return `set_config('search_path', concat_ws(', ', ${
-    quoted(quote(schema))
-  }, ${others}), true) as ahead`;
+  const path = withAhead(schema, `current_setting('search_path')`);
+  return `set_config('search_path', ${path}, true) as ahead`;
+}
+
+function withAhead(schema: string | undefined, path: string): string {
+  if (schema === undefined) return path;
+  return `concat_ws(', ', ${quoted(quote(schema))}, nullif(${path}, ''))`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */

@@ -322,14 +322,17 @@ export const cases: readonly Case[] = [
       const db = t.connect({ connections: 1 });
       await sql`set search_path to public, pg_temp`.execute(db);
       // A dump sets an empty one.
-      for (const path of ['app', '']) {
+      for (
+        const [path, schema] of [['app'], [''], ['app', 'tenant_1'], ['', 'tenant_1']] as const
+      ) {
+        const table = `app.${schema ?? 'no'}_${path || 'path'}`;
         const ddl = async (db: Db) => {
           await sql`create schema if not exists app`.execute(db);
           await sql.raw(`set search_path to '${path}'`).execute(db);
-          await sql.raw(`create table app."of_${path}" (id integer)`).execute(db);
+          await sql.raw(`create table ${table} (id integer)`).execute(db);
         };
         for (const outcome of ['installed', 'already-installed']) {
-          const result = await bootstrap(t, db, ddl, { version: `path ${path}` });
+          const result = await bootstrap(t, db, ddl, { version: table, schema });
           assert.equal(result.outcome, outcome);
           assert.equal(await setting(db, 'search_path'), 'public, pg_temp');
         }
