@@ -102,6 +102,7 @@ export class BatchAttempt {
         expired: false,
       }));
     } catch (error) {
+      if (gone.aborted) throw error;
       // Lost to another caller, or committed all the same with the answer lost on its way.
       let [isMissing, isUnreachable] = [false, false];
       const rows = await readRows(this.#call).catch((second) => {

@@ -78,7 +78,8 @@ import { holderIn, type Work, workFor } from './work.ts';
  * @throws {DdlStalledError} The DDL issued no statement through the instance it was given.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool.
  * @throws {NotRecordableError} A batch or `onDrift` needs DDL that can be recorded.
- * @throws {NoUpgradePathError} The database is at a version that `upgrades` does not know.
+ * @throws {NoUpgradePathError} The database is at a version that `upgrades` does not know, or past
+ * one that came into the line later.
  * @throws {NewerSchemaError} The database is at a later version, and `onNewer` is `'error'`.
  * @throws {DriftError} The DDL was edited without a new version, and `onDrift` is `'error'`.
  * @throws The reason of `signal`; the error of the DDL, unchanged; any other error of the driver.
@@ -242,7 +243,8 @@ class Bootstrap {
   /** When to look again, if that may find better; throws what the caller is to see otherwise. */
   #recover(error: unknown, onDdlError: (error: unknown) => void): 'at-once' | 'after-a-pause' {
     const isFromDdl = this.#call.ddlErrors.has(error);
-    const isOurs = !isFromDdl && !(error instanceof SchemaError);
+    const isOver = this.#call.patience.exhausted() !== undefined;
+    const isOurs = !isFromDdl && !(error instanceof SchemaError) && !isOver;
     if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
       this.#isOutdated = true;
       return 'at-once';

@@ -24,7 +24,7 @@ export interface Call extends Placed {
   isModern: boolean;
   /** The errors that came out of the caller's DDL. */
   readonly ddlErrors: Set<unknown>;
-  /** True once a try got to the database: whatever says that it cannot has said so by then. */
+  /** True once a try got to the database: a driver without transactions has said so by then. */
   hasBegun: boolean;
   /** The checksum of the canonical DDL, once it is known. */
   checksum: string | undefined;

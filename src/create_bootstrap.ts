@@ -38,7 +38,7 @@ export interface EnsureOptions {
    *
    * @default The batch's `database` if there is a batch, else the Kysely instance.
    */
-  readonly key?: unknown | undefined;
+  readonly key?: unknown;
 }
 
 /** Made by {@linkcode createBootstrap}. */

@@ -151,7 +151,10 @@ export class NotRecordableError extends SchemaError {
   }
 }
 
-/** The database holds a version that is not of the line of `upgrades`. Nothing was run. */
+/**
+ * The database holds a version that is not of the line of `upgrades`, or has gone past one that came
+ * into the line later. Nothing was run.
+ */
 export class NoUpgradePathError extends SchemaError {
   /** The versions that the database holds. */
   readonly held: readonly string[];
@@ -162,7 +165,8 @@ export class NoUpgradePathError extends SchemaError {
   constructor(held: readonly string[], line: readonly string[], details: SchemaErrorDetails) {
     super(
       `the database holds ${list(held)}, and this code knows the line ${list(line)}. Nothing was ` +
-        `run. Add the missing step to 'upgrades', or deploy the code that knows it`,
+        `run. 'upgrades' must lead on from there: add the step that is missing, take out the one ` +
+        `that came in later, or deploy the code that knows the line`,
       details,
     );
     this.held = held;
@@ -222,7 +226,7 @@ function list(names: readonly string[]): string {
   return names.map((name) => JSON.stringify(name)).join(', ');
 }
 
-/** A statement, or another text, as it stands in a message. */
+/** A statement as it stands in a message. */
 export function shorten(sql: string): string {
   const text = sql.replace(/\s+/g, ' ').trim();
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { shorten } from './errors.ts';
-
 /** What a field must be: its type, what else must hold, and both in words. */
 export interface Rule {
   readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function';
@@ -92,6 +90,8 @@ export function oneOf(...choices: string[]): Rule {
 
 function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
-  return shorten(typeof value === 'string' ? JSON.stringify(value) : String(value));
+  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return shown.length > 80 ? `${shown.slice(0, 79)}… (${shown.length} characters)` : shown;
 }

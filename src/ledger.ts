@@ -9,7 +9,7 @@
  */
 
 import { type CompiledQuery, plain } from './kysely.ts';
-import { quote, quoted } from './sql.ts';
+import { escaped, quote, quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
 /** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
@@ -213,7 +213,7 @@ export class Ledger {
         `attnotnull and not atthasdef and attidentity = '' as required ` +
         `from pg_catalog.pg_attribute left join pg_catalog.pg_index ` +
         `on indrelid = attrelid and indisprimary and attnum = any(indkey) ` +
-        `where attrelid = to_regclass(${quoted(this.#path)}) and attnum > 0 and not attisdropped`,
+        `where attrelid = to_regclass(${escaped(this.#path)}) and attnum > 0 and not attisdropped`,
     );
   }
 
@@ -223,7 +223,9 @@ export class Ledger {
     const added = missing.map(([column, type]) =>
       plain(`alter table ${this.#path} add column ${column} ${type}`)
     );
-    if (added.length > 0) added.splice(-1, 0, this.#createIndex());
+    // Without its state nobody can claim, so that comes last: when the guard of the branches is there.
+    const at = present.includes('state') ? added.length : -1;
+    if (added.length > 0) added.splice(at, 0, this.#createIndex());
     return added;
   }
 
@@ -240,7 +242,7 @@ export class Ledger {
 
   /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */
   exists(): CompiledQuery {
-    return plain(`select to_regclass(${quoted(this.#path)}) as found`);
+    return plain(`select to_regclass(${escaped(this.#path)}) as found`);
   }
 }
 

@@ -70,7 +70,7 @@ const OPTIONS: Readonly<Record<keyof PlanOptions, Rule>> = {
  * @param options Dialect, schema and shadow.
  * @returns The plan.
  * @throws {NotRecordableError} The DDL needs an answer and there is no shadow, or it issued nothing.
- * @throws {StatementRefusedError} A statement cannot be part of one unit.
+ * @throws {StatementRefusedError} A statement cannot be part of one unit, or was not awaited.
  * @throws {TypeError} `db` or `shadow` is not a Kysely instance, they differ in their dialect, or an
  * option is unknown or of the wrong type.
  * @throws {RangeError} An option is out of range, or a schema is named and the dialect is not Postgres.

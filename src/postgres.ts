@@ -7,7 +7,7 @@
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
 import type { BatchStatement } from './recorder.ts';
-import { quote, quoted } from './sql.ts';
+import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT_MS = 200;
@@ -30,7 +30,7 @@ const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
 const RESTORED =
   `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true) as restored`;
 
-// Nor is there a path where `begin` has done nothing, and an empty one is one.
+// Nor is the path, and the "=" tells an empty one from that.
 const KEPT_PATH = `current_setting('db_migrate.search_path', true)`;
 
 /** Gives the session its search path back if the DDL has set another: poolers hand on what is set. */
@@ -75,7 +75,7 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
 export async function creation(call: Call, handle: Handle): Promise<CompiledQuery[]> {
   const { settings: { assumeFresh }, schema, ledger } = call;
   if (schema === undefined) return [ledger.create()];
-  const look = plain(`select to_regnamespace(${quoted(quote(schema))}) as found`);
+  const look = plain(`select to_regnamespace(${escaped(quote(schema))}) as found`);
   const isThere = !assumeFresh && (await handle.executeQuery(look)).rows[0]?.found;
   if (isThere) return [ledger.create()];
   return [plain(`create schema if not exists ${quote(schema)}`), ledger.create()];
@@ -107,9 +107,10 @@ function ahead(schema: string): string {
   return `set_config('search_path', ${path}, true) as ahead`;
 }
 
+// The space tells it from what the DDL may set: "set" writes none there.
 function withAhead(schema: string | undefined, path: string): string {
   if (schema === undefined) return path;
-  return `concat_ws(', ', ${quoted(quote(schema))}, nullif(${path}, ''))`;
+  return `concat_ws(', ', ${escaped(` ${quote(schema)}`)}, nullif(${path}, ''))`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */

@@ -83,7 +83,8 @@ export function parseConfig(config: unknown): Settings {
     throw new RangeError(problem('leaseMs', words, leaseMs));
   }
   const { version, ddl } = RULES;
-  const steps = (given.upgrades ?? []).map((step) =>
+  // A copy, since `map` leaves holes out.
+  const steps = [...given.upgrades ?? []].map((step) =>
     checkFields('upgrades', step, { from: version, ddl }) as unknown as UpgradeStep
   );
   const line = [...steps.map(({ from }) => from), given.version];

@@ -141,8 +141,9 @@ function beginningOf(words: readonly string[]): string {
 
 const BODY = /^create (or replace )?(temp |temporary )?(trigger|function|procedure) /;
 const CONTROL =
-  /^(begin|commit|end|rollback|abort|savepoint|release|(start|prepare)(?= transaction)) /;
-const OUTSIDE = /^(vacuum|(create|drop) database) |(?<=^(create|drop|reindex) (.* )?)concurrently /;
+  /^(begin|commit|end|rollback|abort|savepoint|release|(start|prepare)(?= transaction )) /;
+const OUTSIDE =
+  /^(?:(vacuum|(?:create|drop) database)|(?:create|drop|reindex)(?: .*)? (concurrently)) /;
 
 // Measured: SQLite takes them in a transaction without a word, and does nothing. A table rebuilt with
 // its foreign keys still on loses the rows that hang on it.
@@ -161,7 +162,8 @@ export function refusalInUnit(statements: readonly Statement[]): string | undefi
       return `"${control}" would split the unit. Leave it out: the ddl is one transaction already`;
     }
     const inert = INERT.exec(normalized)?.[1];
-    const outside = inert ? `pragma ${inert}` : OUTSIDE.exec(beginning)?.[0].trim();
+    const [, command, manner] = OUTSIDE.exec(beginning) ?? [];
+    const outside = inert ? `pragma ${inert}` : command ?? manner;
     if (outside) {
       return `"${outside}" cannot run in a transaction. Use strategy 'lease' with idempotent DDL, ` +
         `or run it before or after the install`;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quoted } from './sql.ts';
+import { escaped, quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
 /**
@@ -61,7 +61,8 @@ export function literal(value: unknown, dialect: Dialect): string {
   }
   if (typeof value === 'string' && !value.includes('\0')) {
     // The sqlite3 shell reads a script line by line, and takes a carriage return for an end of one.
-    const parts = isPostgres ? [value] : value.split('\r');
+    if (isPostgres) return escaped(value);
+    const parts = value.split('\r');
     return parts.length === 1 ? quoted(value) : `(${parts.map(quoted).join(' || char(13) || ')})`;
   }
   if (value instanceof Uint8Array) {

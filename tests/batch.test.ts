@@ -621,6 +621,11 @@ test(
     onStage(onPostgres, async (stage) => {
       const pool = stage.database.handle!({ connections: 1 }) as PostgresPoolLike;
       const held = await pool.connect();
+      let sent = 0;
+      held.query = ((query) => (...given: [string]) => {
+        sent++;
+        return query.call(held, ...given);
+      })(held.query);
       const call = stage.bootstrap({ assumeFresh: true, waitTimeoutMs: 400, leaseMs: 200 }, {
         db: stage.database.connect(),
         batch: postgresBatch(pool),
@@ -629,6 +634,8 @@ test(
       held.release();
       // Whoever is next in the queue of the pool comes after it.
       (await pool.connect()).release();
+      await sleep(50);
+      assert.equal(sent, 0);
       assert.deepEqual(await stage.database.tables(), []);
     }),
 );

@@ -61,6 +61,14 @@ const ROWS: readonly Row[] = [
     type: RangeError,
     says: [`'version'`, '255'],
   }],
+  ['version of many blanks', { version: ' '.repeat(300) }, {
+    type: RangeError,
+    says: [`'version'`, `"${' '.repeat(70)}`, '(302 characters)'],
+  }],
+  ['version that is a list', { version: ['a', 'b'] }, {
+    type: TypeError,
+    says: [`'version'`, 'a list of 2'],
+  }],
   ['version with NUL', { version: 'a\0b' }, { type: RangeError, says: [`'version'`, 'NUL'] }],
   ['version with a lone surrogate', { version: 'a\ud800' }, {
     type: RangeError,

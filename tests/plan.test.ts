@@ -35,7 +35,7 @@ import {
 import { richDdl, stateOf, STRINGS } from './batch/rich.ts';
 import { inDatabase, onD1, onObject, onPGlite, onPostgres, SUBJECTS } from './batch/subjects.ts';
 import { runAsWrangler, runInPostgres, runInSqlite } from './batch/tools.ts';
-import { thrownAs, VERSION } from './cases/support.ts';
+import { sleep, thrownAs, VERSION } from './cases/support.ts';
 import type { Engine, TestDatabase } from './engines/engine.ts';
 import { engines } from './engines/list.ts';
 import { pglite } from './engines/pglite.ts';
@@ -740,6 +740,24 @@ test('statements that the ddl has not awaited are refused, with a shadow as with
   for (const options of [{}, { shadow }]) await assertAwaited('sqlite', options);
   await shadow.destroy();
   await onEngine(pglite, (shadowed) => assertAwaited('postgres', { shadow: shadowed.connect() }));
+});
+
+test('nor is one in the plan that still waits for a connection of the shadow', async () => {
+  const shadow = openSqlite(':memory:');
+  const executor = shadow.getExecutor();
+  const provide = executor.provideConnection.bind(executor);
+  // As a pool that has to open one first.
+  executor.provideConnection = async (...given) => {
+    await sleep(20);
+    return await provide(...given);
+  };
+  shadow.getExecutor = () => executor;
+  const planned = planSchema(instance('sqlite'), async (db) => {
+    await createPerson(db);
+    db.schema.createTable('lost').addColumn('id', 'integer').execute().catch(() => {});
+  }, { shadow });
+  assert.match((await thrownAs(StatementRefusedError, planned)).message, /Await each statement/);
+  await shadow.destroy();
 });
 
 async function assertAwaited(dialect: Dialect, options: PlanOptions): Promise<void> {

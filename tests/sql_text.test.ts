@@ -186,6 +186,7 @@ const ALLOWED: readonly (readonly [dialect: Dialect | 'both', sql: string])[] = 
   ['postgres', `select E'\\'; commit; --'`],
   ['postgres', 'refresh materialized view concurrently a'],
   ['postgres', 'prepare a as select 1'],
+  ['postgres', 'prepare transactions as select 1'],
   ['both', 'create table concurrent (id integer)'],
 ];
 

@@ -129,7 +129,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an old ledger can be claimed before its guard is there',
     file: 'ledger.ts',
-    find: 'added.splice(-1, 0, this.#createIndex());',
+    find: 'added.splice(at, 0, this.#createIndex());',
     replace: 'added.unshift(added.pop()!, this.#createIndex());',
   },
   {
@@ -414,8 +414,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'recorded: nobody waits for statements that come late',
     file: 'recorder.ts',
-    find: 'await sleep(0);',
-    replace: '',
+    find: 'turn < 100',
+    replace: 'turn < 0',
   },
   {
     name: 'a batch is sent after its caller has given up',

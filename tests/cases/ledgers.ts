@@ -25,6 +25,7 @@ import {
   thrownAs,
   VERSION,
   watched,
+  within,
 } from './support.ts';
 
 /** A table as another tool makes it, with one row. */
@@ -250,6 +251,21 @@ export const cases: readonly Case[] = [
         assert.equal(second.outcome, 'already-installed', marker);
         assert.equal(statements.length, 1, marker);
         await db.selectFrom(`user_accounts_${'abcd'[n]}`).select('first_name').execute();
+      }
+    },
+  },
+  {
+    name: 'a table that has some of the columns already gets the others, in whatever order',
+    each: true,
+    async run(t) {
+      const columns = ['state', 'owner', 'previous', 'checksum'];
+      for (const present of [...columns.map((one) => [one]), ['state', 'checksum'], columns]) {
+        await sql`drop table if exists migrations`.execute(t.connect());
+        const further = present.map((column) => `, ${column} text`).join('');
+        await sql.raw(`create table migrations (name text not null primary key${further})`)
+          .execute(t.connect());
+        const result = await within(10_000, bootstrap(t, t.connect(), installAgain));
+        assert.equal(result.outcome, 'installed', present.join());
       }
     },
   },

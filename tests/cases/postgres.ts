@@ -322,19 +322,41 @@ export const cases: readonly Case[] = [
       const db = t.connect({ connections: 1 });
       await sql`set search_path to public, pg_temp`.execute(db);
       // A dump sets an empty one.
-      for (
-        const [path, schema] of [['app'], [''], ['app', 'tenant_1'], ['', 'tenant_1']] as const
-      ) {
-        const table = `app.${schema ?? 'no'}_${path || 'path'}`;
+      const paths = [
+        ['app', undefined],
+        [`''`, undefined],
+        [`''`, 'T-1'],
+        ['"T-1", public, pg_temp', 'T-1'],
+      ] as const;
+      for (const [at, [path, schema]] of paths.entries()) {
         const ddl = async (db: Db) => {
           await sql`create schema if not exists app`.execute(db);
-          await sql.raw(`set search_path to '${path}'`).execute(db);
-          await sql.raw(`create table ${table} (id integer)`).execute(db);
+          await sql.raw(`set search_path to ${path}`).execute(db);
+          await sql.raw(`create table app.of_${at} (id integer)`).execute(db);
         };
         for (const outcome of ['installed', 'already-installed']) {
-          const result = await bootstrap(t, db, ddl, { version: table, schema });
+          const result = await bootstrap(t, db, ddl, { version: `path ${at}`, schema });
           assert.equal(result.outcome, outcome);
           assert.equal(await setting(db, 'search_path'), 'public, pg_temp');
+        }
+      }
+    },
+  },
+  {
+    name: 'a schema is found whatever its name holds, also where a backslash escapes',
+    each: 'atomic',
+    needs,
+    async run(t) {
+      const db = t.connect({ connections: 1 });
+      for (const setting of ['on', 'off']) {
+        await sql.raw(`set standard_conforming_strings to ${setting}`).execute(db);
+        for (const schema of ['a\\b', `a\\'b`, `it's "it"`]) {
+          const name = `${schema} ${setting}`;
+          const result = await bootstrap(t, db, async (db) => {
+            await sql`create table raw (id integer)`.execute(db);
+          }, { schema: name });
+          assert.equal(result.outcome, 'installed');
+          assert.deepEqual(await tablesIn(t, name), ['migrations', 'raw']);
         }
       }
     },

@@ -62,6 +62,7 @@ const REFUSED: readonly { what: string; upgrades: unknown; type: typeof TypeErro
     type: TypeError,
   },
   { what: 'null as a step', upgrades: [null], type: TypeError },
+  { what: 'a hole', upgrades: [, ...stepsOf('0001', '0003')], type: TypeError },
   { what: 'no list', upgrades: { from: '0001', ddl: untouched }, type: TypeError },
 ];
 
