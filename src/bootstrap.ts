@@ -243,13 +243,14 @@ class Bootstrap {
   /** When to look again, if that may find better; throws what the caller is to see otherwise. */
   #recover(error: unknown, onDdlError: (error: unknown) => void): 'at-once' | 'after-a-pause' {
     const isFromDdl = this.#call.ddlErrors.has(error);
-    const isOver = this.#call.patience.exhausted() !== undefined;
-    const isOurs = !isFromDdl && !(error instanceof SchemaError) && !isOver;
+    const isOurs = !isFromDdl && !(error instanceof SchemaError);
     if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
+      this.#call.patience.check();
       this.#isOutdated = true;
       return 'at-once';
     }
     if (isOurs && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
+      this.#call.patience.check();
       this.#call.useAdvisoryLock = false;
       this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
       return 'at-once';

@@ -130,7 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'an old ledger can be claimed before its guard is there',
     file: 'ledger.ts',
     find: 'added.splice(at, 0, this.#createIndex());',
-    replace: 'added.unshift(added.pop()!, this.#createIndex());',
+    replace: 'added.unshift(added.pop()!); added.push(this.#createIndex());',
   },
   {
     name: 'previous is not unique',
