@@ -58,7 +58,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const { migrations, version, ...status } = options;
   checkFields('options', { version }, { version: RULES.version });
   if (!isNames(migrations)) {
-    const words = 'be a list of names, at least one and none twice';
+    const words = 'be a list of one or more distinct names';
     throw new TypeError(problem('migrations', words, migrations, 'hand over to Migrator'));
   }
   const details = { marker: options.marker ?? 'migrations', version, action: 'hand over' };
@@ -70,8 +70,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   try {
     await (plain.introspection as Introspection).getTables({ withInternalKyselyTables: true });
   } catch (cause) {
-    const found = `Kysely's Migrator cannot run on this database, since it introspects it: ` +
-      `${messageOf(cause)}. Use 'upgrades' instead`;
+    const found = `Migrator needs to introspect the database: ${messageOf(cause)}. Use 'upgrades'`;
     throw new NotAdoptableError(found, { ...details, cause });
   }
   const placed = builderOf(options.schema ? plain.withSchema(options.schema) : plain);

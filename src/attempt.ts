@@ -89,8 +89,9 @@ export class Attempt {
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
+    const renewing = gate ? gatedTransaction(handle, gate.forRenewals()).withoutPlugins() : own;
     const renewal = setInterval(() => {
-      if (gate?.isIdle ?? true) this.#claim.renew(own, (error) => gate?.doom(error));
+      if (gate?.isIdle ?? true) this.#claim.renew(renewing);
     }, this.#call.settings.leaseMs / 3);
     try {
       await Promise.race([this.#ddl(instance), this.#givenUp]);

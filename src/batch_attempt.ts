@@ -61,13 +61,13 @@ export class BatchAttempt {
   #checkLimits({ sql, parameters }: BatchStatement): void {
     const { statementBytes = Infinity, parameters: most = Infinity } =
       this.#call.settings.batch?.limits ?? {};
-    const bytes = new TextEncoder().encode(sql).length;
-    const reason = bytes > statementBytes
-      ? `it is ${bytes} bytes long, and the database takes ${statementBytes} at most`
-      : parameters.length > most
-      ? `it has ${parameters.length} parameters, and the database takes ${most} at most`
-      : undefined;
-    if (reason) throw new StatementRefusedError(sql, reason, this.#call.details);
+    const check = (size: number, unit: string, limit: number) => {
+      if (size <= limit) return;
+      const reason = `it has ${size} ${unit}, and the database takes ${limit} at most`;
+      throw new StatementRefusedError(sql, reason, this.#call.details);
+    };
+    check(new TextEncoder().encode(sql).length, 'bytes', statementBytes);
+    check(parameters.length, 'parameters', most);
   }
 
   async #unit(

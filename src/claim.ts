@@ -88,13 +88,13 @@ export class Claim {
     );
   }
 
-  /** Renews the claim now, if it is not being renewed already; a failure is logged, and told. */
-  renew(handle: Handle, onError: (error: unknown) => void): void {
+  /** Renews the claim now, if it is not being renewed already; a failure is logged. */
+  renew(handle: Handle): void {
     if (this.#renewal || this.#isLost) return;
-    this.#renewal = this.#renewNow(handle, onError).finally(() => this.#renewal = undefined);
+    this.#renewal = this.#renewNow(handle).finally(() => this.#renewal = undefined);
   }
 
-  async #renewNow(handle: Handle, onError: (error: unknown) => void): Promise<void> {
+  async #renewNow(handle: Handle, onError?: (error: unknown) => void): Promise<void> {
     const { settings: { leaseMs }, logError } = this.#call;
     const sentAt = performance.now();
     try {
@@ -104,7 +104,7 @@ export class Claim {
       else this.#isLost = true;
     } catch (error) {
       logError('a claim was not renewed', error);
-      onError(error);
+      onError?.(error);
     }
   }
 
@@ -128,7 +128,7 @@ export class Claim {
   checkTime(handle: Handle): void {
     if (this.#isOverdue) this.#isLost = true;
     if (this.#isLost) throw this.#lost('may have been taken over');
-    if (this.#age > this.#call.settings.leaseMs / 3) this.renew(handle, () => {});
+    if (this.#age > this.#call.settings.leaseMs / 3) this.renew(handle);
   }
 
   get #age(): number {

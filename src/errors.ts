@@ -165,8 +165,8 @@ export class NoUpgradePathError extends SchemaError {
   constructor(held: readonly string[], line: readonly string[], details: SchemaErrorDetails) {
     super(
       `the database holds ${list(held)}, and this code knows the line ${list(line)}. Nothing was ` +
-        `run. 'upgrades' must lead on from there: add the step that is missing, take out the one ` +
-        `that came in later, or deploy the code that knows the line`,
+        `run. Add the missing step to 'upgrades', take out one that came in later, or deploy the ` +
+        `code that knows it`,
       details,
     );
     this.held = held;

@@ -88,6 +88,18 @@ export class DdlGate implements Gate {
     this.end ??= { error: abortedError(this.#call, 'ended', this.lastFailure?.error) };
   }
 
+  /**
+   * The gate of renewals: it hears of a failure before the next statement of the DDL gets the
+   * connection, which may run outside of the transaction that has just been ended.
+   */
+  forRenewals(): Gate {
+    return {
+      enter: () => Promise.resolve(),
+      fail: (error) => this.doom(error),
+      leave: () => {},
+    };
+  }
+
   /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
   doom(error: unknown): void {
     if (contentionOf(error) === 'race') this.end ??= { error };

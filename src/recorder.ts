@@ -104,7 +104,7 @@ class Recorder {
     // Measured: Kysely takes 7 turns from one statement to the next, and 20 with a transaction. A
     // timer would hang where a test has put the clock into its own hands.
     for (let turn = 0; turn < 100; turn++) await undefined;
-    if (this.#underWay > 0) this.#late('one that is still under way');
+    if (this.#underWay > 0) this.#late('(still under way)');
   }
 
   instance(db: Database): Database {

@@ -298,6 +298,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'a renewal that ends the transaction stops nothing',
+    file: 'gate.ts',
+    find: 'fail: (error) => this.doom(error),',
+    replace: 'fail: () => {},',
+  },
+  {
     name: "a transaction's DDL does not renew its claim",
     file: 'gate.ts',
     find: 'await this.#claim.check(connection, (error) => this.doom(error));',
