@@ -101,7 +101,7 @@ export function d1Batch(binding: D1Like): AtomicBatch {
       const results = await binding.batch(prepared as never[]);
       return results.map((result) => {
         // The binding itself looks at the first result only.
-        if (result.success === false) throw new Error(result.error ?? 'no success');
+        if (result.success === false) throw new Error(result.error ?? 'D1 reported no success');
         return (result.results ?? []) as Record<string, unknown>[];
       });
     },

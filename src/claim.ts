@@ -91,21 +91,17 @@ export class Claim {
   /** Renews the claim now, if it is not being renewed already; a failure is logged. */
   renew(handle: Handle): void {
     if (this.#renewal || this.#isLost) return;
-    this.#renewal = this.#renewNow(handle).finally(() => this.#renewal = undefined);
+    this.#renewal = this.#renewNow(handle)
+      .catch((error) => this.#call.logError('a claim was not renewed', error))
+      .finally(() => this.#renewal = undefined);
   }
 
-  async #renewNow(handle: Handle, onError?: (error: unknown) => void): Promise<void> {
-    const { settings: { leaseMs }, logError } = this.#call;
+  async #renewNow(handle: Handle): Promise<void> {
     const sentAt = performance.now();
-    try {
-      const guard = this.#ledger.renew(this.owner, leaseMs);
-      const rows = await this.#prove(handle, guard, 'installing');
-      if (this.holds(rows, 'installing')) this.#renewedAt = sentAt;
-      else this.#isLost = true;
-    } catch (error) {
-      logError('a claim was not renewed', error);
-      onError?.(error);
-    }
+    const guard = this.#ledger.renew(this.owner, this.#call.settings.leaseMs);
+    const rows = await this.#prove(handle, guard, 'installing');
+    if (this.holds(rows, 'installing')) this.#renewedAt = sentAt;
+    else this.#isLost = true;
   }
 
   async settled(): Promise<void> {
@@ -114,10 +110,11 @@ export class Claim {
 
   /**
    * Throws if the claim is lost. An owner that slept past its lease, which no timer can prevent,
-   * renews it first: that shows whether another caller was faster.
+   * renews it first: that shows whether another caller was faster. If it does not, as the answer is
+   * lost, its error is thrown.
    */
-  async check(handle: Handle, onError: (error: unknown) => void): Promise<void> {
-    if (!this.#isLost && this.#isOverdue) await this.#renewNow(handle, onError);
+  async check(handle: Handle): Promise<void> {
+    if (!this.#isLost && this.#isOverdue) await this.#renewNow(handle);
     if (this.#isLost) throw this.#lost('was taken over');
   }
 

@@ -54,7 +54,10 @@ export class DdlGate implements Gate {
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
-    await this.#claim.check(connection, (error) => this.doom(error));
+    await this.#claim.check(connection).catch((error) => {
+      this.fail(error);
+      throw error;
+    });
     if (this.#isDoubtful) await this.#verify(connection);
     // Again, as a renewal may have taken its time, or have found the transaction gone.
     this.#check(sql);
@@ -67,7 +70,8 @@ export class DdlGate implements Gate {
     this.lastFailure = { error };
     // On Postgres the transaction is of no use any more, and every further statement says so.
     this.#isDoubtful = this.#call.dialect === 'sqlite';
-    this.doom(error);
+    // After an error that only a race can cause, the transaction is gone, whoever catches it.
+    if (contentionOf(error) === 'race') this.end ??= { error };
   }
 
   leave(): void {
@@ -95,14 +99,9 @@ export class DdlGate implements Gate {
   forRenewals(): Gate {
     return {
       enter: () => Promise.resolve(),
-      fail: (error) => this.doom(error),
+      fail: (error) => this.fail(error),
       leave: () => {},
     };
-  }
-
-  /** After an error that only a race can cause, the transaction is gone, whoever catches it. */
-  doom(error: unknown): void {
-    if (contentionOf(error) === 'race') this.end ??= { error };
   }
 
   #check(sql: string): void {

@@ -300,14 +300,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a renewal that ends the transaction stops nothing',
     file: 'gate.ts',
-    find: 'fail: (error) => this.doom(error),',
+    find: 'fail: (error) => this.fail(error),',
     replace: 'fail: () => {},',
   },
   {
     name: "a transaction's DDL does not renew its claim",
     file: 'gate.ts',
-    find: 'await this.#claim.check(connection, (error) => this.doom(error));',
-    replace: '',
+    find: 'await this.#claim.check(connection)',
+    replace: 'await Promise.resolve()',
+  },
+  {
+    name: 'a renewal that failed lets the next statement in',
+    file: 'gate.ts',
+    find: 'this.fail(error);\n      throw error;',
+    replace: 'this.fail(error);',
   },
   // The batch
   {

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { sql } from 'kysely';
 
-import { LeaseLostError } from '../../mod.ts';
+import { LeaseLostError, TransactionAbortedError } from '../../mod.ts';
 import { type Faults, faulty, SILENT } from './faults.ts';
 import {
   assertUsable,
@@ -27,6 +27,7 @@ import {
   sleep,
   TABLES,
   thrownAs,
+  thrownBy,
   until,
   VERSION,
   within,
@@ -237,6 +238,38 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'nor does one where begin silently does nothing, and its renewal is not answered',
+    async run(t) {
+      const { db, after } = unrenewed(t.connect(), SILENT);
+      const failing = bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        await sleep(900);
+        await createTable(db, 'two').catch(() => {});
+        await createTable(db, 'three');
+      }, { strategy: 'transaction', leaseMs: 600, waitTimeoutMs: 20_000 });
+      assert.match(String(await thrownBy(failing)), /cannot renew/);
+      assert.deepEqual(after.filter((text) => /two|three/.test(text)), []);
+      assert.deepEqual(await present(t.connect(), ['one', 'two', 'three']), ['one']);
+    },
+  },
+  {
+    name: 'after a renewal with which SQLite has ended the transaction, no statement is sent',
+    needs: { dialect: 'sqlite', transactions: true },
+    async run(t) {
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        // As it does by itself when the disk is full.
+        await sql`create trigger full before update of lease on migrations
+          begin select raise(rollback, 'database or disk is full'); end`.execute(db);
+        await sleep(900);
+        await createTable(db, 'two');
+      }, { strategy: 'transaction', leaseMs: 1_500, waitTimeoutMs: 20_000 });
+      const { cause } = await thrownAs(TransactionAbortedError, failing);
+      assert.match(String(cause), /disk is full/);
+      assert.deepEqual(await present(t.connect(), ['one', 'two', 'migrations']), []);
+    },
+  },
+  {
     name: 'one renewal that fails does no harm',
     async run(t) {
       let failed = 0;
@@ -313,9 +346,10 @@ async function assertStolen(db: Db): Promise<void> {
 }
 
 /** An instance whose renewals fail, and what it sends. */
-function unrenewed(on: Db): { db: Db; after: string[] } {
+function unrenewed(on: Db, faults: Faults = {}): { db: Db; after: string[] } {
   const after: string[] = [];
   const db = faulty(on, {
+    ...faults,
     query(text, send) {
       if (RENEWAL.test(text)) throw new Error('cannot renew');
       after.push(text);

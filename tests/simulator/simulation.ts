@@ -544,12 +544,14 @@ export class Simulation {
       }
       case 'ddl-error': {
         const error = new Error('near "oops": syntax error');
-        caller.ddlError = { error };
         if (request.kind === 'batch') {
           const at = request.statements.findIndex((one) => roleOf(one) === 'ddl') + 1;
           const landing = this.server.batch(caller.name, request.statements, false, { at, error });
+          // It may have failed, or have been blocked, before it came to the DDL.
+          if ('error' in landing && landing.error === error) caller.ddlError = { error };
           return await this.#land(pending, landing, fault);
         }
+        caller.ddlError = { error };
         this.server.abort(session!);
         return await this.#land(pending, { kind: 'error', error }, fault);
       }
