@@ -66,14 +66,16 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   if (entry?.state !== 'installed') {
     throw new NotAdoptableError('the version is not installed. Bootstrap it first', details);
   }
-  const plain = databaseOf(db).withoutPlugins();
+  const database = databaseOf(db);
+  const plain = database.withoutPlugins();
   try {
     await (plain.introspection as Introspection).getTables({ withInternalKyselyTables: true });
   } catch (cause) {
     const found = `Migrator needs to introspect the database: ${messageOf(cause)}. Use 'upgrades'`;
     throw new NotAdoptableError(found, { ...details, cause });
   }
-  const placed = builderOf(options.schema ? plain.withSchema(options.schema) : plain);
+  // With the caller's plugins, as Migrator has them.
+  const placed = builderOf(options.schema ? database.withSchema(options.schema) : database);
   const run = (builder: Fluent) => patiently(() => plain.executeQuery(compile(builder)));
   for (const table of tables(placed)) await run(table);
   const ignore = (conflict: Fluent) => conflict.doNothing!();

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type Call, readRows } from './call.ts';
+import { type Call, readRows, watchDdl } from './call.ts';
 import { Claim } from './claim.ts';
 import { isAbortedTransaction, isMissingTable, isTransactionGone } from './contention.ts';
-import { DdlStalledError, LeaseLostError, NO_STATEMENT } from './errors.ts';
+import { DdlStalledError, NO_STATEMENT } from './errors.ts';
 import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
@@ -17,6 +17,10 @@ import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { checksumToKeep, type Work, workFor } from './work.ts';
 
+const STILL_RUNNING =
+  `the ddl is still running past 'waitTimeoutMs' or an aborted 'signal'. If it ` +
+  `waits for a connection that its own transaction holds: use the instance it was given`;
+
 export class Attempt {
   readonly #call: Call;
   readonly #work: Work;
@@ -24,6 +28,10 @@ export class Attempt {
   /** Only in a transaction: under a lease the DDL's statements go their own way. */
   readonly #gate: DdlGate | undefined;
   #phase: 'claim' | 'ddl' | 'finish' | 'over' = 'claim';
+  /** What a try that has not got the claim has read instead. */
+  #others: LedgerRow[] | undefined;
+  /** Why there is nothing to wait for but the end of the unit. */
+  #failure: { readonly error: unknown } | undefined;
   #finishingSince = 0;
   #giveUp!: (error: unknown) => void;
   readonly #givenUp = new Promise<never>((_, reject) => this.#giveUp = reject);
@@ -54,7 +62,9 @@ export class Attempt {
     patience.check();
     const own = handle.withoutPlugins();
     const isPostgres = dialect === 'postgres';
-    if (isPostgres && this.#gate && !(await beginPolitely(this.#call, own))) return [];
+    if (isPostgres && this.#gate && !(await beginPolitely(this.#call, own))) {
+      return this.#others = [];
+    }
     if (isLedgerMissing) {
       for (const query of await creation(this.#call, own)) await own.executeQuery(query);
     }
@@ -62,7 +72,7 @@ export class Attempt {
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);
-      return rows;
+      return this.#others = rows;
     }
     patience.check();
     const { details: { version }, log } = this.#call;
@@ -108,9 +118,9 @@ export class Attempt {
 
   async #ddl(instance: Database): Promise<void> {
     try {
-      await this.#work.ddl(instance);
+      await watchDdl(this.#call, async () => await this.#work.ddl(instance));
     } catch (error) {
-      if (!(error instanceof LeaseLostError)) this.#call.ddlErrors.add(error);
+      this.#failure = { error };
       throw error;
     }
   }
@@ -146,6 +156,10 @@ export class Attempt {
 
   /** What a failed unit comes to: it may have been committed all the same. */
   async #settle(error: unknown): Promise<LedgerRow[]> {
+    if (this.#others) {
+      this.#call.logError('a try that changed nothing did not end well', error);
+      return this.#others;
+    }
     if (this.#phase === 'finish' && !this.#call.ddlErrors.has(error)) {
       const rows = await patiently(() => readRows(this.#call)).catch((second) => {
         if (!isMissingTable(second)) {
@@ -162,11 +176,15 @@ export class Attempt {
 
   /** Whether the deadline or the signal may end this try now, and with which error. */
   #cut(end: { error: unknown }): { error: unknown } | undefined {
+    if (this.#failure) return this.#failure;
     const gate = this.#gate;
     const isUnsent = this.#phase === 'ddl' && gate !== undefined && !gate.hasSent;
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince >= this.#call.settings.leaseMs;
-    if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) return undefined;
+    if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) {
+      if (this.#phase === 'ddl') this.#call.log(STILL_RUNNING);
+      return undefined;
+    }
     const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled() } : end;
     if (gate) gate.end = cut;
     // The transaction must end, or the DDL would wait for its connection for ever.

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type Call, readRows } from './call.ts';
+import { type Call, readRows, watchDdl } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
-import { DdlStalledError, StatementRefusedError } from './errors.ts';
+import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger.ts';
 import { batchEnd, batchEpilogue, batchPrologue, creation } from './postgres.ts';
 import { type BatchStatement, record } from './recorder.ts';
@@ -44,18 +44,11 @@ export class BatchAttempt {
   }
 
   async #record(): Promise<BatchStatement[]> {
-    try {
+    return await watchDdl(this.#call, async () => {
       const statements = await record(this.#call.db, this.#work.ddl, this.#call);
       for (const statement of statements) this.#checkLimits(statement);
       return statements;
-    } catch (error) {
-      // That this caller has waited for long enough says nothing about the DDL to others.
-      const { patience, settings: { signal } } = this.#call;
-      const isCut = error instanceof DdlStalledError ||
-        (patience.isAborted && error === signal?.reason);
-      if (!isCut) this.#call.ddlErrors.add(error);
-      throw error;
-    }
+    });
   }
 
   #checkLimits({ sql, parameters }: BatchStatement): void {
@@ -82,7 +75,7 @@ export class BatchAttempt {
     const ours: BatchStatement[] = isPostgres ? [batchPrologue(leaseMs)] : [];
     if (isLedgerMissing) ours.push(...await creation(this.#call, handle));
     const dead = deadOwners(entries, seen);
-    if (dead.length > 0) ours.push(ledger.discard(dead));
+    if (dead.length > 0) ours.push(ledger.discard(dead, this.owner));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
     ours.push(ledger.install(entries, this.owner, checksum));
     if (isPostgres) ours.push(batchEpilogue(schema));

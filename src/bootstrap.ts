@@ -6,7 +6,7 @@
 
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
-import { type Call, readRows } from './call.ts';
+import { type Call, type DdlHooks, readRows } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
 import {
   contentionOf,
@@ -91,13 +91,13 @@ export async function bootstrapSchema<K extends KyselyLike>(
   return await bootstrap(db, parseConfig(config));
 }
 
-/** As {@linkcode bootstrapSchema}; `onDdlError` hears of an error that came out of the DDL. */
+/** As {@linkcode bootstrapSchema}, with somebody who looks on. */
 export async function bootstrap(
   db: unknown,
   settings: Settings,
-  onDdlError: (error: unknown) => void = () => {},
+  hooks: DdlHooks = {},
 ): Promise<BootstrapResult> {
-  return await new Bootstrap(databaseOf(db), settings).run(onDdlError);
+  return await new Bootstrap(databaseOf(db), settings, hooks).run();
 }
 
 class Bootstrap {
@@ -111,7 +111,7 @@ class Bootstrap {
   #work: Work | undefined;
   #lastContention: unknown;
 
-  constructor(db: Database, settings: Settings) {
+  constructor(db: Database, settings: Settings, hooks: DdlHooks) {
     const { batch, logger, onNewer, upgrades, version } = settings;
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
@@ -125,6 +125,7 @@ class Bootstrap {
       patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
       owners: new Set(),
       ddlErrors: new Set(),
+      hooks,
       hasBegun: false,
       checksum: undefined,
       isWhole: upgrades.length > 0 || onNewer !== 'ignore',
@@ -135,7 +136,7 @@ class Bootstrap {
     };
   }
 
-  async run(onDdlError: (error: unknown) => void): Promise<BootstrapResult> {
+  async run(): Promise<BootstrapResult> {
     const { patience, settings, dialect } = this.#call;
     patience.check();
     for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
@@ -157,7 +158,7 @@ class Bootstrap {
         // It was not fresh, and nobody has looked yet at what it is.
         if (isAssumed) continue;
       } catch (error) {
-        if (this.#recover(error, onDdlError) === 'at-once') continue;
+        if (this.#recover(error) === 'at-once') continue;
       }
       if (settings.onContention === 'return') return this.#result('pending');
       await patience.pause();
@@ -241,7 +242,7 @@ class Bootstrap {
   }
 
   /** When to look again, if that may find better; throws what the caller is to see otherwise. */
-  #recover(error: unknown, onDdlError: (error: unknown) => void): 'at-once' | 'after-a-pause' {
+  #recover(error: unknown): 'at-once' | 'after-a-pause' {
     const isFromDdl = this.#call.ddlErrors.has(error);
     const isOurs = !isFromDdl && !(error instanceof SchemaError);
     if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
@@ -263,7 +264,7 @@ class Bootstrap {
     this.#lastContention = error;
     const end = this.#call.patience.exhausted();
     if (!isWorthIt || end) {
-      if (isFromDdl) onDdlError(error);
+      if (isFromDdl) this.#call.hooks.onError?.(error);
       throw isWorthIt && end && !isFromDdl ? end.error : error;
     }
     this.#call.log(`trying again, as another caller was in the way: ${messageOf(error)}`);

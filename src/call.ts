@@ -5,11 +5,18 @@
  */
 
 import type { Placed } from './database.ts';
-import type { SchemaErrorDetails } from './errors.ts';
+import { DdlStalledError, LeaseLostError, type SchemaErrorDetails } from './errors.ts';
 import type { Handle } from './kysely.ts';
 import { type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
 import type { Settings } from './settings.ts';
 import type { Patience } from './wait.ts';
+
+export interface DdlHooks {
+  /** Called before the DDL; what it throws is thrown in its place. */
+  before?(): void;
+  /** Hears of an error of the DDL that reaches the caller. */
+  onError?(error: unknown): void;
+}
 
 export interface Call extends Placed {
   readonly settings: Settings;
@@ -22,6 +29,7 @@ export interface Call extends Placed {
   readonly isWhole: boolean;
   /** True once the ledger was found, or made, to have all of this release's columns. */
   isModern: boolean;
+  readonly hooks: DdlHooks;
   /** The errors that came out of the caller's DDL. */
   readonly ddlErrors: Set<unknown>;
   /** True once a try got to the database: a driver without transactions has said so by then. */
@@ -33,6 +41,21 @@ export interface Call extends Placed {
   readonly log: (message: string) => void;
   /** Reports a second error, in place of which the first one reaches the caller. */
   readonly logError: (message: string, error: unknown) => void;
+}
+
+/** Runs the DDL, or records it, and keeps its error in mind as one of the caller's. */
+export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T> {
+  const { hooks, patience, settings: { signal }, ddlErrors } = call;
+  try {
+    hooks.before?.();
+    return await run();
+  } catch (error) {
+    // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.
+    const isCut = error instanceof DdlStalledError || error instanceof LeaseLostError ||
+      (patience.isAborted && error === signal?.reason);
+    if (!isCut) ddlErrors.add(error);
+    throw error;
+  }
 }
 
 /** Reads the row of the version, or the whole ledger. */

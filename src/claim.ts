@@ -48,7 +48,8 @@ export class Claim {
     const rows = await claim();
     const dead = deadOwners(this.#entries, rows);
     if (dead.length === 0) return rows;
-    await handle.executeQuery(this.#ledger.discard(dead));
+    // With what it has got of a line already, which would run out before the rest.
+    await handle.executeQuery(this.#ledger.discard(dead, this.owner));
     return await claim();
   }
 
@@ -115,7 +116,7 @@ export class Claim {
    */
   async check(handle: Handle): Promise<void> {
     if (!this.#isLost && this.#isOverdue) await this.#renewNow(handle);
-    if (this.#isLost) throw this.#lost('was taken over');
+    this.#throwIfLost();
   }
 
   /**
@@ -123,9 +124,14 @@ export class Claim {
    * early, as DDL on a driver that never yields lets no timer do so.
    */
   checkTime(handle: Handle): void {
+    this.#throwIfLost();
+    if (this.#age > this.#call.settings.leaseMs / 3) this.renew(handle);
+  }
+
+  // An answer that took as long as the lease proves nothing about it.
+  #throwIfLost(): void {
     if (this.#isOverdue) this.#isLost = true;
     if (this.#isLost) throw this.#lost('may have been taken over');
-    if (this.#age > this.#call.settings.leaseMs / 3) this.renew(handle);
   }
 
   get #age(): number {

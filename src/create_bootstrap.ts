@@ -8,7 +8,8 @@ import type { AtomicBatch } from './batch.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { BootstrapConfig } from './config.ts';
 import { checkFields, duration } from './fields.ts';
-import type { KyselyLike } from './kysely.ts';
+import { databaseOf } from './database.ts';
+import { builderOf, compile, type Database, type KyselyLike, tableOf } from './kysely.ts';
 import type { BootstrapResult } from './result.ts';
 import { parseConfig, RULES } from './settings.ts';
 
@@ -52,10 +53,13 @@ export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
   forget(key?: unknown): void;
 }
 
-interface Memory {
+/** What is known about a schema of a database. */
+interface Known {
   installed?: BootstrapResult;
   failure?: { readonly error: unknown; readonly until: number };
 }
+
+type Places = Map<string, Known>;
 
 /**
  * Makes an {@linkcode EnsureSchema}: `bootstrapSchema` that remembers its success, for code that
@@ -96,38 +100,48 @@ export function createBootstrap<K extends KyselyLike>(
   const { failureCooldownMs: cooldownMs = 1_000, ...rest } = config ?? {};
   checkFields('config', { failureCooldownMs: cooldownMs }, { failureCooldownMs: duration(0) });
   const settings = parseConfig(rest);
-  let objects = new WeakMap<object, Memory>();
-  const others = new Map<unknown, Memory>();
+  let objects = new WeakMap<object, Places>();
+  const others = new Map<unknown, Places>();
   let forgotten = 0;
 
-  function memoryFor(key: unknown): Pick<Map<unknown, Memory>, 'get' | 'set' | 'delete'> {
+  function memory(key: unknown): Pick<Map<unknown, Places>, 'get' | 'set' | 'delete'> {
     const isObject = (typeof key === 'object' && key !== null) || typeof key === 'function';
-    return isObject ? objects as unknown as Map<unknown, Memory> : others;
+    return isObject ? objects as unknown as Map<unknown, Places> : others;
   }
 
-  function ensure(db: K, options: EnsureOptions = {}): Promise<BootstrapResult> {
+  /** The result of an install that is known; throws the error that the DDL has just had. */
+  function recall(key: unknown, place: string): BootstrapResult | undefined {
+    const known = memory(key).get(key)?.get(place);
+    if (known?.failure && performance.now() < known.failure.until) throw known.failure.error;
+    return known?.installed;
+  }
+
+  async function ensure(db: K, options: EnsureOptions = {}): Promise<BootstrapResult> {
     const key = options.key ?? (options.batch ?? settings.batch)?.database ?? db;
-    const known = memoryFor(key).get(key);
-    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (known?.installed) return Promise.resolve(known.installed);
-    if (known?.failure && performance.now() < known.failure.until) {
-      return Promise.reject(known.failure.error);
-    }
-    return install(db, key, options);
+    if (options.signal?.aborted) throw options.signal.reason;
+    const place = placeOf(databaseOf(db));
+    return recall(key, place) ?? await install(db, key, place, options);
   }
 
-  async function install(db: K, key: unknown, options: EnsureOptions): Promise<BootstrapResult> {
+  async function install(
+    db: K,
+    key: unknown,
+    place: string,
+    options: EnsureOptions,
+  ): Promise<BootstrapResult> {
     const { key: _, ...fields } = options;
     const given = checkFields('options', fields, { signal: RULES.signal, batch: RULES.batch });
     const atFirst = forgotten;
-    const remember = (memory: Memory) => {
+    const remember = (known: Known) => {
       // What was forgotten meanwhile stays so, and success is not undone by a caller who was late.
-      if (atFirst === forgotten && !memoryFor(key).get(key)?.installed) {
-        memoryFor(key).set(key, memory);
-      }
+      if (atFirst !== forgotten) return;
+      const places = memory(key).get(key) ?? new Map<string, Known>();
+      if (!places.get(place)?.installed) memory(key).set(key, places.set(place, known));
     };
-    const result = await bootstrap(db, { ...settings, ...given }, (error) => {
-      remember({ failure: { error, until: performance.now() + cooldownMs } });
+    const result = await bootstrap(db, { ...settings, ...given }, {
+      // Many calls may have begun before the first of them failed.
+      before: () => recall(key, place),
+      onError: (error) => remember({ failure: { error, until: performance.now() + cooldownMs } }),
     });
     if (result.outcome !== 'pending') remember({ installed: settled(result) });
     return result;
@@ -136,7 +150,7 @@ export function createBootstrap<K extends KyselyLike>(
   function forget(key?: unknown): void {
     forgotten++;
     if (key !== undefined) {
-      memoryFor(key).delete(key);
+      memory(key).delete(key);
       return;
     }
     objects = new WeakMap();
@@ -146,9 +160,16 @@ export function createBootstrap<K extends KyselyLike>(
   return Object.assign(ensure, { forget });
 }
 
-function settled(result: BootstrapResult): BootstrapResult {
+/** Where plugins such as that of `withSchema` lead the ledger, of which one database may have many. */
+function placeOf(db: Database): string {
+  if (db.getExecutor().plugins.length === 0) return '';
+  return tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema ?? '';
+}
+
+function settled({ version, strategy }: BootstrapResult): BootstrapResult {
   return Object.freeze({
-    ...result,
+    version,
+    strategy,
     installed: false,
     wonClaim: false,
     outcome: 'already-installed',

@@ -79,7 +79,7 @@ export function instanceOn(
   db: Database,
   provider: ConnectionProvider,
   driver: Driver,
-  createIntrospector: () => object,
+  createIntrospector: (own: unknown) => object,
 ): Database {
   // A subclass may have a constructor of its own, so Kysely's own class is looked up.
   let prototype: object = db;

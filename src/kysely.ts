@@ -72,6 +72,7 @@ export interface ConnectionProvider {
 }
 
 export interface Executor extends ConnectionProvider {
+  readonly plugins: readonly unknown[];
   withConnectionProvider(provider: ConnectionProvider): Executor;
 }
 

@@ -150,10 +150,11 @@ export class Ledger {
     );
   }
 
-  discard(owners: readonly string[]): CompiledQuery {
+  /** Deletes claims that have run out, and whatever this owner has claimed. */
+  discard(dead: readonly string[], owner: string): CompiledQuery {
     return plain(
-      `delete from ${this.#path} where owner in (${owners.map(quoted).join(', ')}) ` +
-        `and state = 'installing' and lease < ${this.#clock}`,
+      `delete from ${this.#path} where state = 'installing' and (owner = ${quoted(owner)} ` +
+        `or owner in (${dead.map(quoted).join(', ')}) and lease < ${this.#clock})`,
     );
   }
 

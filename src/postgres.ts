@@ -20,8 +20,10 @@ function politeness(leaseMs: number): string[] {
     `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true) as path`,
     `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
     `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
-    // So that a client that vanished without a word does not hold the claim for hours.
-    `set_config('idle_in_transaction_session_timeout', '${Math.ceil(leaseMs)}', true) as idle`,
+    // So that a client that vanished without a word does not hold the claim for hours. PGlite has
+    // none, and what Postgres does then is an endless loop there (measured with 0.5.16).
+    `set_config('idle_in_transaction_session_timeout', case when version() like '%wasm%' ` +
+    `then '0' else '${Math.ceil(leaseMs)}' end, true) as idle`,
   ];
 }
 
@@ -113,11 +115,15 @@ function withAhead(schema: string | undefined, path: string): string {
   return `concat_ws(', ', ${escaped(` ${quote(schema)}`)}, nullif(${path}, ''))`;
 }
 
-/** Two 32-bit numbers for a ledger: the library's own, and an FNV-1a hash of the table's name. */
+/**
+ * Two 32-bit numbers for a ledger: the library's own, and a hash of the table's name, FNV-1a, with
+ * that of the schema where the search path leads to it.
+ */
 function lockKey(table: { schema?: string; name: string }): string {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(`${table.schema ?? ''}.${table.name}`)) {
     hash = Math.imul(hash ^ byte, 0x01000193);
   }
-  return `${0x64626d67}, ${hash | 0}`;
+  const place = table.schema ? '' : ` # hashtext(coalesce(current_schema(), ''))`;
+  return `${0x64626d67}, ${hash | 0}${place}`;
 }

@@ -32,6 +32,7 @@ import {
   type Statement,
   statementsOf,
 } from './sql_text.ts';
+import { copyOf } from './values.ts';
 import type { Patience } from './wait.ts';
 
 /** A statement with its bound parameters. */
@@ -61,19 +62,19 @@ export async function record(
   ddl: (db: unknown) => unknown,
   options: RecordOptions,
 ): Promise<BatchStatement[]> {
+  // It would really run, and outside of any claim.
+  if (ddl.length === 0) throw unused('the ddl takes no parameter', options);
   const recorder = new Recorder(options);
   const recorded = Promise.resolve(ddl(recorder.instance(db)));
   await (options.patience?.race(recorded, (end) => ended(options, end)) ?? recorded);
   await recorder.close();
   if (recorder.refusal) throw recorder.refusal;
-  if (recorder.statements.length === 0) {
-    throw new NotRecordableError(
-      undefined,
-      `${NO_STATEMENT}. Use the instance that 'ddl' receives`,
-      options.details,
-    );
-  }
+  if (recorder.statements.length === 0) throw unused(NO_STATEMENT, options);
   return recorder.statements;
+}
+
+function unused(found: string, { details }: RecordOptions): NotRecordableError {
+  return new NotRecordableError(undefined, `${found}. Use the instance that it receives`, details);
 }
 
 /** Why nobody waits any longer for a DDL that does not return. */
@@ -141,7 +142,12 @@ class Recorder {
         // As one in raw SQL is.
         savepoint: () => this.#read(plain('savepoint')),
       },
-      () => shadow?.introspection ?? this.#refuse('an introspection', 'it reads the database'),
+      (own) => {
+        if (!shadow) return this.#refuse('an introspection', 'it reads the database');
+        // On the instance that asks: in a transaction that has the only connection.
+        const Introspector = shadow.introspection.constructor as new (db: unknown) => object;
+        return new Introspector(own);
+      },
     );
   }
 
@@ -193,7 +199,9 @@ class Recorder {
     // Drivers disagree about several statements in one text, so each travels alone; but nobody
     // can say whose parameters are whose.
     if (statements.length === 1) {
-      this.statements.push({ sql: query.sql, parameters: query.parameters });
+      // Without what stands behind its semicolon, where D1 looks for another statement.
+      const { sql } = statements[0]!;
+      this.statements.push({ sql, parameters: query.parameters.map(copyOf) });
     } else if (query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
       throw new StatementRefusedError(query.sql, reason, this.#options.details);
@@ -202,21 +210,20 @@ class Recorder {
 
   #unanswered(query: CompiledQuery, statements: readonly Statement[]): QueryResult {
     const isRaw = kindOf(query) === 'RawNode';
-    const isAsking = kindOf(query) === 'SelectQueryNode' ||
-      statements.every(({ words: [first = ''] }) => ASKING.test(first));
     const words = statements.flatMap((statement) => statement.words);
+    const isAnswerless = statements.every(({ words: [first = ''] }) => ANSWERLESS.test(first));
     const node = query.query as { returning?: unknown; output?: unknown; isPlanned?: boolean };
     // Whoever planned it has had its answer from a shadow.
     if (node.isPlanned) return { rows: [] };
     if (
-      isAsking || isRead(statements) || node.returning || node.output ||
-      (isRaw && words.includes('returning'))
+      kindOf(query) === 'SelectQueryNode' || isRead(statements) || node.returning || node.output ||
+      (isRaw && !isAnswerless && words.includes('returning'))
     ) {
       this.#refuse(query.sql, 'its rows are needed');
     }
     const unknown = this.#unknown(query.sql);
-    const isSilent = !isRaw ||
-      statements.every(({ words: [first = ''] }) => isChange(first) || ANSWERLESS.test(first));
+    const isSilent = !isRaw || isAnswerless ||
+      statements.every(({ words: [first = ''] }) => isChange(first));
     const count = words.some(isChange) ? unknown : undefined;
     return {
       rows: isSilent ? [] : unknown as [],
@@ -243,16 +250,14 @@ class Recorder {
     throw this.refusal ??= new NotRecordableError(
       sql,
       `${reason}, and recorded DDL gets no answers; nothing was sent. Plan it ahead with ` +
-        `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease'`,
+        `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease' without 'onDrift'`,
       this.#options.details,
     );
   }
 }
 
-const ASKING = /^(select|values|show|explain|table)$/;
-
 // Statements that answer nothing, so that an empty list of rows is the truth.
-const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex)$/;
+const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex|do)$/;
 
 export async function replay(
   handle: Handle,

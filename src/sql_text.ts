@@ -28,7 +28,8 @@ const PIECES: Readonly<Record<Dialect, RegExp>> = {
     /\s+/,
     /(?![eE]')[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/,
     /--[^\n\r]*|\/\*/,
-    /'[^']*(?:''[^']*)*(?:'|$)|[eE]'[^'\\]*(?:(?:''|\\[^])[^'\\]*)*(?:'|$)/,
+    // A string with escapes may go on in the next line, in quotes without an "e".
+    /'[^']*(?:''[^']*)*(?:'|$)|[eE]'[^'\\]*(?:(?:''|\\[^]|'[^\S\n\r]*[\n\r]\s*')[^'\\]*)*(?:'|$)/,
     /\$((?!\d)[\w\u0080-\uffff]*)\$[^]*?(?:\$\1\$|$)/,
     /"[^"]*(?:""[^"]*)*(?:"|$)/,
     /\$\d+|[^]/,
@@ -182,14 +183,14 @@ export function isRead(statements: readonly Statement[]): boolean {
   return statements.every(({ words, sql }) => {
     const [first = '', second = ''] = words;
     // "select … into" makes a table, and "setval" is what a seed ends with.
-    if (first === 'select') return !words.includes('into') && !words.includes('setval');
-    if (first === 'explain') return !words.includes('analyze') || !words.some(isChange);
+    if (first === 'select') return !words.some((word) => /^(into|setval)$/.test(word));
     // "for update" locks and the function "replace" computes: neither changes a row.
-    if (first === 'with') {
-      return !words.some((word, at) =>
-        isChange(word) && word !== 'replace' && !/^(for|key)$/.test(words[at - 1]!)
-      );
-    }
+    const isWriting = words.some((word, at) =>
+      /^(into|setval|create|execute)$/.test(word) ||
+      (isChange(word) && word !== 'replace' && !/^(for|key)$/.test(words[at - 1]!))
+    );
+    if (first === 'with') return !isWriting;
+    if (first === 'explain') return !isWriting || !words.includes('analyze');
     if (first !== 'pragma') return /^(values|show|table)$/.test(first);
     return !/[=(]/.test(sql) || (/_(list|info|xinfo|check)$/.test(second) && !sql.includes('='));
   });

@@ -9,7 +9,7 @@ import { isMissingTable } from './contention.ts';
 import { databaseOf, placedOf } from './database.ts';
 import { checkFields } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
-import { rowsOf } from './ledger.ts';
+import { type LedgerRow, rowsOf } from './ledger.ts';
 import { checkLedger } from './old_ledger.ts';
 import { RULES } from './settings.ts';
 
@@ -70,8 +70,13 @@ export async function schemaStatus(
     const now = Number(rows[0]?.clock);
     const found = rowsOf(rows);
     if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed, { marker: placed.marker });
+    // What a fresh install records of a line has the same time.
+    const depthOf = ({ previous }: LedgerRow): number => {
+      const before = found.find(({ name }) => name === previous);
+      return before ? 1 + depthOf(before) : 0;
+    };
     return found
-      .sort((a, b) => (a.since ?? 0) - (b.since ?? 0))
+      .sort((a, b) => (a.since ?? 0) - (b.since ?? 0) || depthOf(a) - depthOf(b))
       .map(({ name, installed, since, owner, leaseUntil, previous, checksum }) => ({
         version: name,
         state: installed ? 'installed' : 'installing',

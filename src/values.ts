@@ -66,10 +66,19 @@ export function literal(value: unknown, dialect: Dialect): string {
     return parts.length === 1 ? quoted(value) : `(${parts.map(quoted).join(' || char(13) || ')})`;
   }
   if (value instanceof Uint8Array) {
-    return isPostgres ? `'\\x${hexOf(value)}'::bytea` : `x'${hexOf(value)}'`;
+    return isPostgres ? `decode('${hexOf(value)}', 'hex')` : `x'${hexOf(value)}'`;
   }
   if (value instanceof Date && isPostgres) return `'${value.toISOString()}'::timestamptz`;
   throw new TypeError(`Cannot write the plan as SQL as a parameter is ${nameOf(value)}`);
+}
+
+/** A value as it is now: whoever has bound it may change it and bind it again. */
+export function copyOf(value: unknown): unknown {
+  if (value instanceof Date) return new Date(value);
+  if (value instanceof Uint8Array) return Uint8Array.prototype.slice.call(value);
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (typeof value !== 'object' || value?.constructor !== Object) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, copyOf(one)]));
 }
 
 function isPlain(value: unknown): boolean {

@@ -48,14 +48,14 @@ export function workFor(
     installed.some((row) => entries.some(({ previous }) => previous === row.previous));
   if (upgrades.length > 0 && isElsewhere) throw new NoUpgradePathError(held, line, details);
   if (at === -1) return { entries, from: undefined, steps: [version], ddl: settings.ddl };
-  return {
-    entries,
-    from: line[at],
-    steps: line.slice(at + 1),
-    ddl: async (db) => {
-      for (const step of upgrades.slice(at)) await step.ddl(db);
-    },
+  const missing = upgrades.slice(at).map(({ ddl }) => ddl);
+  const runAll = async (db: unknown) => {
+    for (const run of missing) await run(db);
   };
+  // A step that takes no parameter cannot be recorded, nor can then all of them.
+  const length = Math.min(...missing.map((run) => run.length));
+  const ddl = Object.defineProperty(runAll, 'length', { value: length });
+  return { entries, from: line[at], steps: line.slice(at + 1), ddl };
 }
 
 /** The checksum of a canonical DDL: recorded before, or of the statements that were just seen. */

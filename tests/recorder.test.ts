@@ -475,9 +475,13 @@ test('nobody notices what JavaScript does not tell: identity, type and truth', a
 
 test('refused: a ddl that records nothing must have used another instance', async () => {
   const other = instance('sqlite');
-  const error = await assertRefused(() => {}, ['issued no statement', 'Use the instance']);
+  const error = await assertRefused((_) => {}, ['issued no statement', 'Use the instance']);
   assert.equal(error.sql, undefined);
-  await assertRefused(() => other.schema.createTable('t').compile(), ['issued no statement']);
+  await assertRefused((_) => other.schema.createTable('t').compile(), ['issued no statement']);
+});
+
+test('refused before it runs: a ddl that takes no parameter', async () => {
+  await assertRefused(() => assert.fail('it runs'), ['takes no parameter', 'Use the instance']);
 });
 
 // What would split the unit.
@@ -645,7 +649,7 @@ test('a trigger travels whole, also among other statements', async () => {
   end`;
   assert.deepEqual(await texts((db) => sql.raw(named).execute(db)), [named]);
   const temporary = 'CREATE TEMP TRIGGER x AFTER DELETE ON t BEGIN SELECT 1; END';
-  assert.deepEqual(await texts((db) => sql.raw(`${temporary};`).execute(db)), [`${temporary};`]);
+  assert.deepEqual(await texts((db) => sql.raw(`${temporary};`).execute(db)), [temporary]);
 });
 
 test('several statements with parameters in one text are refused by name', async () => {

@@ -111,8 +111,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'discard: installed rows too',
     file: 'ledger.ts',
-    find: "`and state = 'installing' and lease < ${this.#clock}`",
-    replace: '``',
+    find: "where state = 'installing' and (owner = ",
+    replace: 'where (owner = ',
+  },
+  {
+    name: 'discard: not what this try has of a line already',
+    file: 'ledger.ts',
+    find: '(owner = ${quoted(owner)} ` +\n        `or owner in',
+    replace: '(` +\n        `owner in',
   },
   {
     name: "expiry by the caller's clock",
@@ -155,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an expired claim is never discarded',
     file: 'claim.ts',
-    find: 'await handle.executeQuery(this.#ledger.discard(dead));',
+    find: 'await handle.executeQuery(this.#ledger.discard(dead, this.owner));',
     replace: '',
   },
   {
@@ -191,14 +197,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'transaction: DDL goes on without its claim',
     file: 'claim.ts',
-    find: "if (this.#isLost) throw this.#lost('was taken over');",
-    replace: '',
+    find: 'await this.#renewNow(handle);\n    this.#throwIfLost();',
+    replace: 'await this.#renewNow(handle);',
   },
   {
     name: 'lease: DDL goes on without its claim',
     file: 'claim.ts',
-    find: "if (this.#isLost) throw this.#lost('may have been taken over');",
-    replace: '',
+    find: 'this.#throwIfLost();\n    if (this.#age',
+    replace: 'if (this.#age',
   },
   {
     name: 'lease: a pause past its end is not noticed',
@@ -319,7 +325,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: an expired claim is never discarded',
     file: 'batch_attempt.ts',
-    find: 'if (dead.length > 0) ours.push(ledger.discard(dead));',
+    find: 'if (dead.length > 0) ours.push(ledger.discard(dead, this.owner));',
     replace: '',
   },
   {

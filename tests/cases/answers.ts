@@ -14,6 +14,8 @@ import {
   createTable,
   gate,
   holdClaim,
+  installAgain,
+  Log,
   removeRow,
   rowOf,
   sleep,
@@ -48,6 +50,33 @@ export const cases: readonly Case[] = [
       assert.equal(await thrownBy(failing), LOST);
       assert.equal(runs, 1);
       assert.equal((await rowOf(t.connect()))?.state, 'installed');
+    },
+  },
+  {
+    name: 'who has changed nothing looks again if the end of its transaction is not answered',
+    needs: { transactions: true },
+    async run(t) {
+      const logger = new Log();
+      let isFirst = true;
+      const db = faulty(t.connect(), {
+        async query(_text, send) {
+          const answer = await send().catch((error) => ({ error }));
+          if (isFirst) {
+            isFirst = false;
+            await bootstrap(t, t.connect());
+          }
+          if ('error' in answer) throw answer.error;
+          return answer;
+        },
+        async commit(run) {
+          await run();
+          throw LOST;
+        },
+        rollback: () => Promise.reject(new Error('cannot rollback - no transaction is active')),
+      });
+      const result = await bootstrap(t, db, installAgain, { ...TRANSACTION, logger });
+      assert.equal(result.outcome, 'waited');
+      assert.match(logger.errors.join('\n'), /did not end well/);
     },
   },
   {

@@ -15,6 +15,7 @@ import {
   type Case,
   createTable,
   type Db,
+  gate,
   install,
   installAgain,
   ledger,
@@ -192,6 +193,33 @@ export const cases: readonly Case[] = [
       });
       assert.equal(await thrownBy(failing), broken);
       assert.match(logger.errors.join('\n'), /the second/);
+    },
+  },
+  {
+    name: 'the error of the ddl is not kept back by an end of its unit that is not answered',
+    each: 'live',
+    async run(t) {
+      const broken = new Error('the first');
+      const over = gate();
+      const db = faulty(t.connect(), {
+        async query(text, send) {
+          if (/^delete /i.test(text)) await over.opened;
+          return await send();
+        },
+        async rollback(run) {
+          await run();
+          await over.opened;
+        },
+      });
+      const failing = bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        throw broken;
+      }, { leaseMs: 300, waitTimeoutMs: 500 });
+      try {
+        assert.equal(await thrownBy(failing), broken);
+      } finally {
+        over.open();
+      }
     },
   },
   {

@@ -128,6 +128,20 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'PGlite, which has no clients that vanish, is not told to wait for them: it would hang',
+    needs: { ...needs, concurrent: false },
+    alone: true,
+    async run(t) {
+      const result = await bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        const end = performance.now() + 700;
+        while (performance.now() < end);
+        await createTable(db, 'two');
+      }, { strategy: 'transaction', leaseMs: 600, waitTimeoutMs: 20_000 });
+      assert.equal(result.outcome, 'installed');
+    },
+  },
+  {
     name: 'the ddl runs under the caller’s own lock_timeout, and no setting outlives the install',
     needs,
     async run(t) {

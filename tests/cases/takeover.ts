@@ -23,6 +23,7 @@ import {
   Log,
   patiently,
   present,
+  removeRow,
   rowOf,
   sleep,
   TABLES,
@@ -240,16 +241,48 @@ export const cases: readonly Case[] = [
   {
     name: 'nor does one where begin silently does nothing, and its renewal is not answered',
     async run(t) {
-      const { db, after } = unrenewed(t.connect(), SILENT);
-      const failing = bootstrap(t, db, async (db) => {
-        await createTable(db, 'one');
-        await sleep(900);
-        await createTable(db, 'two').catch(() => {});
-        await createTable(db, 'three');
-      }, { strategy: 'transaction', leaseMs: 600, waitTimeoutMs: 20_000 });
-      assert.match(String(await thrownBy(failing)), /cannot renew/);
-      assert.deepEqual(after.filter((text) => /two|three/.test(text)), []);
-      assert.deepEqual(await present(t.connect(), ['one', 'two', 'three']), ['one']);
+      const { db } = unrenewed(t.connect(), SILENT);
+      assert.match(String(await thrownBySleeper(t, db)), /cannot renew/);
+    },
+  },
+  {
+    name: 'nor if that takes longer than the lease',
+    async run(t) {
+      const db = faulty(t.connect(), {
+        ...SILENT,
+        async query(text, send) {
+          const answer = await send();
+          if (RENEWAL.test(text)) await sleep(700);
+          return answer;
+        },
+      });
+      assert.ok(await thrownBySleeper(t, db) instanceof LeaseLostError);
+    },
+  },
+  {
+    name: 'what a try has got of a line is claimed anew with what was in its way',
+    async run(t) {
+      const other = t.connect();
+      await holdClaim(other, { version: '0000_before', owner: 'dead', leaseMs: -1_000 });
+      await removeRow(other, '0000_nothing');
+      const db = faulty(t.connect(), {
+        async query(text, send) {
+          if (/^delete .* lease/i.test(text)) await sleep(700);
+          return await send();
+        },
+      });
+      let expired: unknown[] = ['not looked at'];
+      const result = await bootstrap(t, db, async (db) => {
+        const rows = sql`select name from migrations where lease < ${Date.now()}`.execute(db);
+        expired = (await rows).rows;
+      }, {
+        strategy: 'lease',
+        leaseMs: 600,
+        waitTimeoutMs: 20_000,
+        upgrades: [{ from: '0000_before', ddl: (_) => assert.fail('not fresh') }],
+      });
+      assert.equal(result.outcome, 'installed');
+      assert.deepEqual(expired, []);
     },
   },
   {
@@ -329,6 +362,19 @@ async function assertRenewedInBetween(t: CaseContext, faults: Faults): Promise<v
   }, { leaseMs: 3_000, waitTimeoutMs: 20_000 });
   assert.equal((await within(10_000, call)).outcome, 'installed');
   await assertUsable(t.connect(), ['one', 'two']);
+}
+
+/** What comes of a DDL that sleeps past its lease and goes on: no statement of it may be sent. */
+async function thrownBySleeper(t: CaseContext, db: Db): Promise<unknown> {
+  const failing = bootstrap(t, db, async (db) => {
+    await createTable(db, 'one');
+    await sleep(900);
+    await createTable(db, 'two').catch(() => {});
+    await createTable(db, 'three');
+  }, { strategy: 'transaction', leaseMs: 600, waitTimeoutMs: 20_000 });
+  const error = await thrownBy(failing);
+  assert.deepEqual(await present(t.connect(), ['one', 'two', 'three']), ['one']);
+  return error;
 }
 
 async function steal(db: Db): Promise<void> {

@@ -66,6 +66,11 @@ export class Caller {
   frozenMs = 0;
   /** When it last sent a claim or a renewal that was answered well. */
   renewedAt = -Infinity;
+  /** The longest time between two of them, since its last claim. */
+  unrenewedMs = 0;
+  /** For how long its last claim could not be released, as the database was busy. */
+  busyReleaseMs = 0;
+  releasingSince: number | undefined;
   /** What its DDL threw, or the database threw at it. */
   ddlError: { readonly error: unknown } | undefined;
   /** What its DDL will throw after its next statement. */

@@ -47,6 +47,9 @@ interface LedgerRow {
 /** Faults of a caller after which its claim must not stay where it is. */
 const OWN_DOING = new Set(['ddl-error', 'ddl-throw']);
 
+// For so long a caller tries to release its claim on a busy database.
+const RELEASE_MS = 500;
+
 // A batch that is on its way is looked at again after a second.
 const BATCH_LOOK_MS = 1_000;
 
@@ -174,7 +177,7 @@ export class Checker {
     }
     for (const row of this.#ledger.values()) {
       const owner = this.#callers.find((caller) => isOf(caller, row.owner));
-      const isExcused = !owner?.isAlive ||
+      const isExcused = !owner?.isAlive || owner.busyReleaseMs >= RELEASE_MS ||
         owner.faults.some((fault) => !OWN_DOING.has(fault));
       if (row.state === 'installing' && owner && !isExcused) {
         throw new Violation('nothing is left behind', `${row.owner} did not release its claim`);
@@ -265,8 +268,9 @@ export class Checker {
       if (unit.caller !== name) continue;
       for (const effect of unit.effects) {
         const role = roleOf(effect);
-        // A part of a line that it could not have whole is given back in the same unit.
-        if (/^(create|alter|claim|release)$/.test(role)) continue;
+        // A part of a line that it could not have whole is given back in the same unit, and a
+        // claim that has run out is nobody's.
+        if (/^(create|alter|claim|release|discard)$/.test(role)) continue;
         throw new Violation('a loser changes nothing', `${name} did not install, but did: ${role}`);
       }
     }
@@ -294,7 +298,8 @@ export class Checker {
     if (code === 'LEASE_LOST' || (code === 'TRANSACTION_ABORTED' && isSilent)) {
       const row = this.#ledger.get(caller.plan.schema.version);
       const isGone = !row || !isOf(caller, row.owner) || row.state !== 'installing';
-      if (isGone || now - caller.renewedAt > this.#scenario.leaseMs) return;
+      const unrenewedMs = Math.max(caller.unrenewedMs, now - caller.renewedAt);
+      if (isGone || unrenewedMs > this.#scenario.leaseMs) return;
       throw new Violation('no unexpected error', `${name} says that it lost a claim it has`);
     }
     if (error instanceof Error && contentionErrors.has(error)) {

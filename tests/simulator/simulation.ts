@@ -458,6 +458,9 @@ export class Simulation {
     }
     caller.requests++;
     const sentAt = this.now;
+    const role = request.kind === 'statement' ? roleOf(request.statement) : undefined;
+    if (role === 'release') caller.releasingSince ??= sentAt;
+    else if (role === 'claim') [caller.releasingSince, caller.busyReleaseMs] = [undefined, 0];
     return new Promise((resolve, reject) => {
       this.#pending.push({
         id: ++caller.ids,
@@ -470,9 +473,15 @@ export class Simulation {
           caller.requests--;
           if ('error' in reply) {
             if (carriesDdl(request)) caller.ddlFailures.add(reply.error);
+            if (role === 'release' && contentionErrors.has(reply.error)) {
+              caller.busyReleaseMs = this.now - caller.releasingSince!;
+            }
             return reject(reply.error);
           }
-          const role = request.kind === 'statement' ? roleOf(request.statement) : undefined;
+          if (role === 'claim') caller.unrenewedMs = 0;
+          if (role === 'renew') {
+            caller.unrenewedMs = Math.max(caller.unrenewedMs, sentAt - caller.renewedAt);
+          }
           if (role === 'claim' || role === 'renew') caller.renewedAt = sentAt;
           resolve(reply.answers);
         },
