@@ -4,6 +4,7 @@
  * @module
  */
 
+import { contentionOf } from './contention.ts';
 import type { Placed } from './database.ts';
 import { DdlStalledError, LeaseLostError, type SchemaErrorDetails } from './errors.ts';
 import type { Handle } from './kysely.ts';
@@ -14,7 +15,7 @@ import type { Patience } from './wait.ts';
 export interface DdlHooks {
   /** Called before the DDL; what it throws is thrown in its place. */
   before?(): void;
-  /** Hears of an error of the DDL that reaches the caller. */
+  /** Hears of an error of the DDL that reaches the caller, perhaps twice. */
   onError?(error: unknown): void;
 }
 
@@ -53,7 +54,10 @@ export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T>
     // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.
     const isCut = error instanceof DdlStalledError || error instanceof LeaseLostError ||
       (patience.isAborted && error === signal?.reason);
-    if (!isCut) ddlErrors.add(error);
+    if (isCut) throw error;
+    ddlErrors.add(error);
+    // At once, as others of this process may be next in the queue for the connection.
+    if (contentionOf(error) === undefined) hooks.onError?.(error);
     throw error;
   }
 }

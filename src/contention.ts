@@ -98,7 +98,7 @@ export function isTransactionUnsupported(error: unknown): boolean {
     .test(text) || /use the state\.storage\.transaction/.test(text);
 }
 
-/** True if advisory locks are not to be had, as through Hyperdrive. */
+/** True if advisory locks are not to be had, as through Hyperdrive, or what their key is made with. */
 export function isAdvisoryLockUnsupported(error: unknown): boolean {
-  return /advisory/i.test(said(error));
+  return /advisory|hashtext/i.test(said(error));
 }

@@ -6,6 +6,7 @@
 
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
+import type { Ledger } from './ledger.ts';
 import type { BatchStatement } from './recorder.ts';
 import { escaped, quote } from './sql.ts';
 
@@ -115,15 +116,8 @@ function withAhead(schema: string | undefined, path: string): string {
   return `concat_ws(', ', ${escaped(` ${quote(schema)}`)}, nullif(${path}, ''))`;
 }
 
-/**
- * Two 32-bit numbers for a ledger: the library's own, and a hash of the table's name, FNV-1a, with
- * that of the schema where the search path leads to it.
- */
-function lockKey(table: { schema?: string; name: string }): string {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(`${table.schema ?? ''}.${table.name}`)) {
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  }
-  const place = table.schema ? '' : ` # hashtext(coalesce(current_schema(), ''))`;
-  return `${0x64626d67}, ${hash | 0}${place}`;
+/** Two 32-bit numbers for a ledger: the library's own, and a hash of where it lies. */
+function lockKey({ schema, name }: Ledger['table']): string {
+  const place = schema === undefined ? 'current_schema()' : escaped(schema);
+  return `${0x64626d67}, hashtext(concat(${place}, '.', ${escaped(name)}))`;
 }

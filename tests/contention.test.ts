@@ -235,5 +235,6 @@ test('a server without advisory locks is recognised', () => {
   assert.ok(isAdvisoryLockUnsupported(
     pg('42883', 'function pg_try_advisory_xact_lock(integer, integer) does not exist'),
   ));
+  assert.ok(isAdvisoryLockUnsupported(pg('42883', 'unknown function: hashtext()')));
   assert.ok(!isAdvisoryLockUnsupported(new Error('database is locked')));
 });

@@ -630,6 +630,9 @@ test('what writes though it looks like a read is in the plan', { timeout }, asyn
       await sql`select setval('t_id_seq', 100)`.execute(db);
       await sql`select 1 as one into copied`.execute(db);
       await sql`explain analyze insert into t (n) values (2)`.execute(db);
+      await sql`explain analyze create table explained as select 1 as one`.execute(db);
+      await sql`with one as (select 1 as n) select n into from_with from one`.execute(db);
+      await sql`with one as (select 1 as n) select setval('t_id_seq', 200) from one`.execute(db);
       await db.with('made', (qb) => qb.insertInto('t').values({ n: 1 }).returning('id'))
         .selectFrom('made').selectAll().execute();
       await db.selectFrom('t').selectAll().execute();
@@ -641,6 +644,9 @@ test('what writes though it looks like a read is in the plan', { timeout }, asyn
       "select setval('t_id_seq',",
       'select 1',
       'explain analyze',
+      'explain analyze',
+      'with one',
+      'with one',
       'with "made"',
     ]);
   });
@@ -649,9 +655,50 @@ test('what writes though it looks like a read is in the plan', { timeout }, asyn
     await sql`pragma table_info(t)`.execute(db);
     await sql`pragma foreign_key_check`.execute(db);
     await createPerson(db);
+    await sql`with one as (select 1 as id) replace into person (id) select id from one`.execute(db);
+    await sql`with one as (select replace('a', 'b', 'c') as text) select * from one`.execute(db);
   }, { shadow: openSqlite(':memory:') });
   assert.equal(pragmas.statements[0]!.sql, 'pragma user_version(7)');
-  assert.equal(pragmas.statements.length, 2);
+  assert.deepEqual(pragmas.statements.length, 3);
+  assert.match(pragmas.statements[2]!.sql, /replace into/);
+});
+
+test('in a transaction, too, a shadow is introspected', async () => {
+  const shadow = openSqlite(':memory:');
+  const plan = await planSchema(instance('sqlite'), async (db) => {
+    await db.transaction().execute(async (trx) => {
+      await createPerson(trx);
+      const [found] = await trx.introspection.getTables();
+      await trx.schema.createTable(`after_${found!.name}`).addColumn('id', 'integer').execute();
+    });
+  }, { shadow });
+  assert.match(plan.statements.at(-1)!.sql, /^create table "after_person"/);
+});
+
+test('values are recorded as they are when they are bound', async () => {
+  const day = new Date(0);
+  const bytes = new Uint8Array([1]);
+  const object = { list: [1] };
+  const { statements } = await planSchema(instance('postgres'), async (db) => {
+    for (let n = 0; n < 2; n++) {
+      await db.insertInto('t').values({ day, bytes, object }).execute();
+      day.setUTCDate(2);
+      bytes[0]!++;
+      object.list.push(2);
+    }
+  });
+  assert.deepEqual(statements.map(({ parameters }) => parameters), [
+    [
+      { type: 'date', value: '1970-01-01T00:00:00.000Z' },
+      { type: 'bytes', value: '01' },
+      { type: 'json', value: { list: [1] } },
+    ],
+    [
+      { type: 'date', value: '1970-01-02T00:00:00.000Z' },
+      { type: 'bytes', value: '02' },
+      { type: 'json', value: { list: [1, 2] } },
+    ],
+  ]);
 });
 
 test('a statement that fails on the shadow fails the plan, unchanged', async () => {

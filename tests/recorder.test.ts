@@ -480,6 +480,28 @@ test('refused: a ddl that records nothing must have used another instance', asyn
   await assertRefused((_) => other.schema.createTable('t').compile(), ['issued no statement']);
 });
 
+test('what stands behind the semicolon of a statement is not sent', async () => {
+  const text = 'create table t (id integer)';
+  assert.deepEqual(await texts((db) => sql.raw(`${text}; -- the end`).execute(db)), [text]);
+});
+
+test('what answers nothing is recorded, whatever a plugin does with its rows', async () => {
+  const db = instance('postgres').withPlugin(new ParseJSONResultsPlugin());
+  const body = `create function f() returns int begin atomic
+    insert into t values (1) returning 1; end`;
+  for (const text of ['do $$ begin end $$', body]) {
+    assert.deepEqual(await texts((db) => sql.raw(text).execute(db), db), [text]);
+  }
+});
+
+test('a select that writes is recorded, and nobody has its rows', async () => {
+  for (const text of [`select setval('s', 1)`, 'select 1 as one into t']) {
+    assert.deepEqual(await texts((db) => sql.raw(text).execute(db), 'postgres'), [text]);
+    const reading = async (db: Db) => (await sql.raw(text).execute(db)).rows[0];
+    await assertRefused(reading, [text, 'what it answers is used']);
+  }
+});
+
 test('refused before it runs: a ddl that takes no parameter', async () => {
   await assertRefused(() => assert.fail('it runs'), ['takes no parameter', 'Use the instance']);
 });

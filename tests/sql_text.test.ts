@@ -82,6 +82,9 @@ test('statements end at semicolons, but not at those inside something', () => {
     select case when 1 then 'x' else 'y' end; delete from c;
   end`;
   assert.deepEqual(texts(`${trigger}; select 1;`, 'sqlite'), [trigger, 'select 1']);
+  // A string with escapes goes on in the next line.
+  const long = `select E'a'\n  'it\\'s; commit; '`;
+  assert.deepEqual(texts(`${long}; select 2`, 'postgres'), [long, 'select 2']);
   const body = 'create function f() returns int begin atomic select 1; select 2; end';
   assert.deepEqual(texts(`${body}; select 3`, 'postgres'), [body, 'select 3']);
 });

@@ -167,6 +167,41 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'nor is it run by those who asked before it had failed',
+    each: 'live',
+    async run(t) {
+      let runs = 0;
+      const broken = new Error('a broken schema');
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 60_000,
+        ddl: async (db: Db) => {
+          runs++;
+          await createTable(db, 'one');
+          throw broken;
+        },
+      });
+      const db = t.connect();
+      const errors = await Promise.all(Array.from({ length: 5 }, () => thrownBy(ensure(db))));
+      assert.deepEqual(errors, Array(5).fill(broken));
+      assert.equal(runs, 1);
+    },
+  },
+  {
+    name: 'a schema of a plugin’s is a place of its own, even in one database',
+    each: true,
+    needs: { dialect: 'postgres' },
+    async run(t) {
+      const db = t.connect();
+      const ensure = ensureOf(t);
+      for (const schema of ['acme', 'globex']) {
+        await db.schema.createSchema(schema).execute();
+        const call = () => ensure(db.withSchema(schema), { key: 'one database' });
+        assert.equal((await call()).outcome, 'installed');
+        assert.equal((await call()).durationMs, 0);
+      }
+    },
+  },
+  {
     name: 'a cooldown of 0 is none, and one that is forgotten is over',
     async run(t) {
       let runs = 0;
@@ -185,6 +220,26 @@ export const cases: readonly Case[] = [
       assert.equal(runs, 3);
       long.forget(db);
       assert.equal((await long(db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'nor does an abort that comes out of the ddl itself',
+    each: true,
+    async run(t) {
+      const controller = new AbortController();
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 60_000,
+        ddl: async (db: Db) => {
+          await installAgain(db);
+          if (controller.signal.aborted) return;
+          controller.abort();
+          controller.signal.throwIfAborted();
+        },
+      });
+      const db = t.connect();
+      const error = await thrownBy(ensure(db, { signal: controller.signal }));
+      assert.equal(error, controller.signal.reason);
+      assert.equal((await ensure(db)).outcome, 'installed');
     },
   },
   {

@@ -16,6 +16,7 @@ import {
   type CaseContext,
   createTable,
   type Db,
+  gate,
   install,
   installAgain,
   Log,
@@ -125,6 +126,28 @@ export const cases: readonly Case[] = [
         )),
       );
       assert.equal(results.filter(({ installed }) => installed).length, tenants.length);
+    },
+  },
+  {
+    name: 'tenants whose search_path tells them apart do not wait for each other',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const [one, other] = ['acme', 'globex'].map(() => t.connect({ connections: 1 }));
+      for (const [db, name] of [[one!, 'acme'], [other!, 'globex']] as const) {
+        await db.schema.createSchema(name).execute();
+        await sql.raw(`set search_path to ${name}`).execute(db);
+      }
+      const inside = gate();
+      const over = gate();
+      const slow = bootstrap(t, one!, async (db) => {
+        await createTable(db, 'one');
+        inside.open();
+        await over.opened;
+      });
+      await inside.opened;
+      const quick = bootstrap(t, other!, undefined, { onContention: 'return' });
+      assert.equal((await quick.finally(over.open)).outcome, 'installed');
+      assert.equal((await slow).outcome, 'installed');
     },
   },
   {

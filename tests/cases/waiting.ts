@@ -15,6 +15,7 @@ import {
   type Case,
   gate,
   holdClaim,
+  Log,
   patiently,
   present,
   removeRow,
@@ -194,6 +195,7 @@ export const cases: readonly Case[] = [
     each: 'live',
     async run(t) {
       const controller = new AbortController();
+      const logger = new Log();
       const db = t.connect();
       const result = await bootstrap(t, db, async (db) => {
         await sql`create table one (id integer)`.execute(db);
@@ -201,8 +203,9 @@ export const cases: readonly Case[] = [
         controller.abort();
         await sleep(100);
         await sql`create table two (id integer)`.execute(db);
-      }, { waitTimeoutMs: 3_000, leaseMs: 2_900, signal: controller.signal });
+      }, { waitTimeoutMs: 3_000, leaseMs: 2_900, signal: controller.signal, logger });
       assert.equal(result.outcome, 'installed');
+      assert.match(logger.logged.join('\n'), /still running past 'waitTimeoutMs'/);
       await assertUsable(db, ['one', 'two']);
     },
   },

@@ -89,6 +89,13 @@ class Copy {
       this.#session?.set(String(name), String(value));
       return value ?? null;
     });
+    this.#define('version', () => 'PostgreSQL');
+    this.#define('current_schema', () => 'public');
+    this.#define('concat', (...texts) => texts.join(''));
+    this.#define(
+      'hashtext',
+      (text) => [...String(text)].reduce((sum, c) => sum + c.charCodeAt(0), 0),
+    );
     this.#define('pg_try_advisory_xact_lock', (...key) => Number(this.#session?.lock(key.join())));
     this.#native.exec('begin');
   }

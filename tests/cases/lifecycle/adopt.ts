@@ -315,6 +315,18 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'and in that of a plugin, as Migrator’s do',
+    needs: { dialect: 'postgres' },
+    async run(t) {
+      await t.connect().schema.createSchema('tenant').execute();
+      const db = t.connect().withSchema('tenant');
+      await life(t, lineOf('0001_initial'), { db });
+      await adoptMigrator(db, { version: '0001_initial', migrations: ['0001_initial'] });
+      assert.ok((await t.tables()).includes('tenant.kysely_migration'));
+      await assertHandedOver(t, (migrations) => migrator(db, migrations), db);
+    },
+  },
+  {
     name: 'options that are wrong are refused before any statement',
     async run(t) {
       const { statements, db } = listening(t);
@@ -362,6 +374,7 @@ function creating(table: string): Migrations[string] {
 async function assertHandedOver(
   t: LifeContext,
   open: (migrations: Migrations) => AnyMigrator,
+  db: Db = t.connect(),
 ): Promise<void> {
   const first = { '0001_initial': never('0001_initial') };
   const nothing = await open(first).migrateToLatest();
@@ -375,7 +388,7 @@ async function assertHandedOver(
     assert.deepEqual(results?.map(({ migrationName }) => migrationName), expected);
     assert.ok(results?.every(({ status }) => status === 'Success'));
   }
-  await t.connect().selectFrom('made_next').selectAll().execute();
+  await db.selectFrom('made_next').selectAll().execute();
 }
 
 /** The executed migrations with their times. */

@@ -93,6 +93,15 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'what a fresh install records of a line is in the order of the line',
+    each: true,
+    async run(t) {
+      await life(t, lineOf('v8', 'v9', 'v10'));
+      const versions = (await status(t.caller())).map(({ version }) => version);
+      assert.deepEqual(versions, ['v8', 'v9', 'v10']);
+    },
+  },
+  {
     name: 'a ledger of release 1.0.0 is read as it is',
     each: true,
     async run(t) {
