@@ -276,7 +276,25 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the deadline cuts a DDL that runs',
     file: 'attempt.ts',
-    find: "if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) return undefined;",
+    find: "if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) {",
+    replace: 'if (isUnsent && isUnanswered) {',
+  },
+  {
+    name: 'the error of a DDL waits for the end of its unit',
+    file: 'attempt.ts',
+    find: 'if (this.#failure) return this.#failure;',
+    replace: '',
+  },
+  {
+    name: 'whose unit changed nothing fails with it',
+    file: 'attempt.ts',
+    find: 'if (this.#others) {',
+    replace: 'if (this.#others && this.#failure) {',
+  },
+  {
+    name: 'a known error of a DDL does not keep others from it',
+    file: 'call.ts',
+    find: 'hooks.before?.();',
     replace: '',
   },
   {
