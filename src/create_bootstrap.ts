@@ -59,6 +59,7 @@ interface Known {
   failure?: { readonly error: unknown; readonly until: number };
 }
 
+/** By the schema in which the ledger lies; empty where no plugin names one. */
 type Places = Map<string, Known>;
 
 /**
@@ -163,8 +164,15 @@ export function createBootstrap<K extends KyselyLike>(
 /** Where plugins such as that of `withSchema` lead the ledger, of which one database may have many. */
 function placeOf(db: Database): string {
   if (db.getExecutor().plugins.length === 0) return '';
-  return tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema ?? '';
+  let place = placeByInstance.get(db);
+  if (place === undefined) {
+    place = tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema ?? '';
+    placeByInstance.set(db, place);
+  }
+  return place;
 }
+
+const placeByInstance = new WeakMap<Database, string>();
 
 function settled({ version, strategy }: BootstrapResult): BootstrapResult {
   return Object.freeze({
