@@ -201,10 +201,12 @@ export const cases: readonly Case[] = [
     async run(t) {
       const broken = new Error('the first');
       const over = gate();
+      const released = gate();
       const db = faulty(t.connect(), {
         async query(text, send) {
-          if (/^delete /i.test(text)) await over.opened;
-          return await send();
+          if (!/^delete /i.test(text)) return await send();
+          await over.opened;
+          return await send().finally(released.open);
         },
         async rollback(run) {
           await run();
@@ -219,6 +221,7 @@ export const cases: readonly Case[] = [
         assert.equal(await thrownBy(failing), broken);
       } finally {
         over.open();
+        await released.opened;
       }
     },
   },
