@@ -216,7 +216,7 @@ export const cases: readonly Case[] = [
       const failing = bootstrap(t, db, async (db) => {
         await createTable(db, 'one');
         throw broken;
-      }, { leaseMs: 300, waitTimeoutMs: 500 });
+      }, { leaseMs: 2_000, waitTimeoutMs: 3_000 });
       try {
         assert.equal(await thrownBy(failing), broken);
       } finally {
