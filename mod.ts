@@ -23,18 +23,7 @@
  */
 
 export { adoptMigrator, type AdoptOptions, type AdoptResult } from './src/adopt_migrator.ts';
-export {
-  type AtomicBatch,
-  type BatchLimits,
-  d1Batch,
-  type D1Like,
-  libsqlBatch,
-  type LibsqlLike,
-  type LibsqlResult,
-  postgresBatch,
-  type PostgresClientLike,
-  type PostgresPoolLike,
-} from './src/batch.ts';
+export type { AtomicBatch, BatchLimits, BatchStatement } from './src/batch.ts';
 export { bootstrapSchema } from './src/bootstrap.ts';
 export type { BootstrapConfig, Ddl, Logger, Strategy, UpgradeStep } from './src/config.ts';
 export {
@@ -43,6 +32,7 @@ export {
   type EnsureOptions,
   type EnsureSchema,
 } from './src/create_bootstrap.ts';
+export { d1Batch, type D1Like } from './src/d1_batch.ts';
 export {
   DdlStalledError,
   DriftError,
@@ -60,11 +50,16 @@ export {
   TransactionAbortedError,
   WaitTimeoutError,
 } from './src/errors.ts';
+export { libsqlBatch, type LibsqlLike, type LibsqlResult } from './src/libsql_batch.ts';
 export { type PlanOptions, planSchema, type SchemaPlan } from './src/plan.ts';
 export type { PlannedStatement, SchemaPlanData } from './src/plan_data.ts';
+export {
+  postgresBatch,
+  type PostgresClientLike,
+  type PostgresPoolLike,
+} from './src/postgres_batch.ts';
 export type { EncodedValue } from './src/values.ts';
 export type { KyselyLike } from './src/kysely.ts';
 export type { BootstrapResult } from './src/result.ts';
-export type { BatchStatement } from './src/recorder.ts';
 export { type LedgerEntry, schemaStatus, type StatusOptions } from './src/status.ts';
 export type { Dialect } from './src/sql_text.ts';

@@ -11,8 +11,9 @@ import { DdlStalledError, NO_STATEMENT } from './errors.ts';
 import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
-import type { LedgerRow } from './ledger.ts';
+import type { LedgerRow } from './ledger_row.ts';
 import { beginPolitely, CLAIM_COLUMNS, creation, pathRestored } from './postgres.ts';
+import { runAll } from './run.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { checksumToKeep, type Work, workFor } from './work.ts';
@@ -118,7 +119,7 @@ export class Attempt {
 
   async #ddl(instance: Database): Promise<void> {
     try {
-      await watchDdl(this.#call, async () => await this.#work.ddl(instance));
+      await watchDdl(this.#call, () => runAll(this.#work.ddl, instance));
     } catch (error) {
       this.#failure = { error };
       throw error;

@@ -4,12 +4,13 @@
  * @module
  */
 
+import type { BatchStatement } from './batch.ts';
 import { type Call, readRows, watchDdl } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
-import type { LedgerRow } from './ledger.ts';
+import type { LedgerRow } from './ledger_row.ts';
 import { batchEnd, batchEpilogue, batchPrologue, creation } from './postgres.ts';
-import { type BatchStatement, record } from './recorder.ts';
+import { record } from './recorder.ts';
 import { checksumToKeep, deadOwners, type Work } from './work.ts';
 
 export class BatchAttempt {
@@ -102,7 +103,7 @@ export class BatchAttempt {
         isMissing = isMissingTable(second);
         isUnreachable = !isMissing && !isMissingColumn(second);
         if (isUnreachable) {
-          this.#call.logError('the ledger could not be read after a failed batch', second);
+          this.#call.logError('the ledger could not be read afterwards', second);
         }
         return [];
       });

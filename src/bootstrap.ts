@@ -16,20 +16,16 @@ import {
   isTransactionUnsupported,
 } from './contention.ts';
 import { databaseOf, placedOf } from './database.ts';
-import {
-  DriftError,
-  messageOf,
-  NewerSchemaError,
-  SchemaError,
-  WaitTimeoutError,
-} from './errors.ts';
+import { messageOf, SchemaError } from './errors.ts';
+import { checkInstalled } from './installed.ts';
 import type { Database, KyselyLike } from './kysely.ts';
-import type { LedgerRow } from './ledger.ts';
+import type { LedgerRow } from './ledger_row.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
 import type { BootstrapResult } from './result.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
+import { timeoutError } from './timeout.ts';
 import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
@@ -122,7 +118,11 @@ class Bootstrap {
       ...placed,
       settings,
       details: { marker: placed.marker, version },
-      patience: new Patience(settings.waitTimeoutMs, settings.signal, () => this.#timeout()),
+      patience: new Patience(
+        settings.waitTimeoutMs,
+        settings.signal,
+        () => timeoutError(this.#call, holderIn(settings, this.#seen), this.#lastContention),
+      ),
       owners: new Set(),
       ddlErrors: new Set(),
       hooks,
@@ -141,7 +141,7 @@ class Bootstrap {
     patience.check();
     for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
     if (settings.onDrift !== 'ignore') {
-      const ddl = await record(this.#call.db, settings.ddl, this.#call);
+      const ddl = await record(this.#call.db, [settings.ddl], this.#call);
       this.#call.checksum = await checksumOf(ddl.map(({ sql }) => sql), dialect);
     }
     for (let isFirst = true;; isFirst = false) {
@@ -170,37 +170,15 @@ class Bootstrap {
   }
 
   /** The result for a version that is there: put there by this call, or by another one. */
-  #installed({ owner, checksum }: LedgerRow, isAtFirstLook: boolean): BootstrapResult {
-    if (owner !== undefined && this.#call.owners.has(owner)) {
+  #installed(target: LedgerRow, isAtFirstLook: boolean): BootstrapResult {
+    if (target.owner !== undefined && this.#call.owners.has(target.owner)) {
       this.#call.log(`installed version ${JSON.stringify(this.#settings.version)}`);
       const { from, steps } = this.#work!;
       if (from === undefined) return this.#result('installed');
       return { ...this.#result('upgraded'), from, steps };
     }
-    const { onNewer, onDrift, version } = this.#settings;
-    const newer = this.#seen.find((row) => row.installed && row.previous === version);
-    if (newer) {
-      const found =
-        `the database was led on to version ${JSON.stringify(newer.name)}, which this ` +
-        `code does not know. Deploy the code that does`;
-      this.#report(onNewer, found, new NewerSchemaError(found, this.#call.details));
-    }
-    const current = this.#call.checksum;
-    if (checksum !== undefined && current !== undefined && checksum !== current) {
-      const found = `the ddl was edited since it was installed: its checksum is ` +
-        `${current.slice(0, 12)}…, the ledger has ${checksum.slice(0, 12)}…. Give the new ddl a ` +
-        `new 'version', or take the edit back`;
-      this.#report(onDrift, found, new DriftError(found, checksum, current, this.#call.details));
-    }
+    checkInstalled(this.#call, target, this.#seen);
     return this.#result(isAtFirstLook ? 'already-installed' : 'waited');
-  }
-
-  #report(policy: 'ignore' | 'warn' | 'error', found: string, problem: Error): void {
-    if (policy === 'error') throw problem;
-    if (policy !== 'warn') return;
-    const { marker, version } = this.#call.details;
-    const about = `warning: version ${JSON.stringify(version)} in "${marker}" is installed, but`;
-    this.#settings.logger.error?.(`db-migrate: ${about} ${found}`);
   }
 
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
@@ -277,26 +255,6 @@ class Bootstrap {
     this.#call.isModern = await modernizeLedger(this.#call);
     this.#isOutdated = false;
     if (!this.#call.isModern) await this.#call.patience.pause();
-  }
-
-  #timeout(): unknown {
-    const row = holderIn(this.#settings, this.#seen);
-    const holder = row && {
-      owner: `${row.owner}`,
-      since: new Date(row.since ?? 0),
-      leaseUntil: new Date(row.leaseUntil ?? 0),
-    };
-    const details = { ...this.#call.details, cause: this.#lastContention };
-    const found = holder
-      ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
-        `runs until ${holder.leaseUntil.toISOString()}`
-      : details.cause !== undefined
-      ? `the database was busy: ${messageOf(details.cause)}`
-      : 'another caller is installing in a transaction, or the database does not answer';
-    const waitedMs = Math.round(this.#call.patience.elapsedMs);
-    const problem = `not installed after waiting ${waitedMs} ms, where 'waitTimeoutMs' is ` +
-      `${this.#settings.waitTimeoutMs}; ${found}. Call again, or raise it if the schema takes longer`;
-    return new WaitTimeoutError(problem, holder, details);
   }
 
   #result(outcome: BootstrapResult['outcome']): BootstrapResult {

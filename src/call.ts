@@ -8,7 +8,8 @@ import { contentionOf } from './contention.ts';
 import type { Placed } from './database.ts';
 import { DdlStalledError, LeaseLostError, type SchemaErrorDetails } from './errors.ts';
 import type { Handle } from './kysely.ts';
-import { type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import type { Settings } from './settings.ts';
 import type { Patience } from './wait.ts';
 

@@ -8,7 +8,8 @@ import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
-import { type Entry, type Ledger, type LedgerRow, rowsOf } from './ledger.ts';
+import type { Entry, Ledger } from './ledger.ts';
+import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import { patiently } from './wait.ts';
 import { deadOwners } from './work.ts';
 

@@ -164,15 +164,8 @@ export function createBootstrap<K extends KyselyLike>(
 /** Where plugins such as that of `withSchema` lead the ledger, of which one database may have many. */
 function placeOf(db: Database): string {
   if (db.getExecutor().plugins.length === 0) return '';
-  let place = placeByInstance.get(db);
-  if (place === undefined) {
-    place = tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema ?? '';
-    placeByInstance.set(db, place);
-  }
-  return place;
+  return tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema ?? '';
 }
-
-const placeByInstance = new WeakMap<Database, string>();
 
 function settled({ version, strategy }: BootstrapResult): BootstrapResult {
   return Object.freeze({

@@ -5,12 +5,14 @@
  * @module
  */
 
+import type { BatchStatement } from './batch.ts';
 import type { BootstrapConfig } from './config.ts';
 import { databaseOf, dialectOf, placedOf } from './database.ts';
 import { checkFields, problem, type Rule } from './fields.ts';
 import { type Database, type KyselyLike, plain } from './kysely.ts';
 import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
-import { type BatchStatement, record } from './recorder.ts';
+import { record } from './recorder.ts';
+import type { Run } from './run.ts';
 import { RULES } from './settings.ts';
 import { quote } from './sql.ts';
 import { type Dialect, statementsOf, tokens } from './sql_text.ts';
@@ -82,7 +84,7 @@ export async function planSchema<K extends KyselyLike>(
 ): Promise<SchemaPlan> {
   const { shadow, ...given } = checkFields('options', options, OPTIONS) as PlanOptions;
   const { db: placed, dialect, schema } = placedOf(databaseOf(db), given);
-  const statements = await record(placed, ddl as (db: unknown) => unknown, {
+  const statements = await record(placed, [ddl as Run], {
     dialect,
     details: {},
     shadow: shadow && await shadowOf(shadow, dialect, schema),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BatchStatement } from './recorder.ts';
+import type { BatchStatement } from './batch.ts';
 import { type Dialect, statementsOf } from './sql_text.ts';
 import { decode, type EncodedValue, hexOf } from './values.ts';
 

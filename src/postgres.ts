@@ -4,10 +4,10 @@
  * @module
  */
 
+import type { BatchStatement } from './batch.ts';
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
-import type { BatchStatement } from './recorder.ts';
 import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.

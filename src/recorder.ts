@@ -5,6 +5,8 @@
  * @module
  */
 
+import { Answers } from './answers.ts';
+import type { BatchStatement } from './batch.ts';
 import {
   DdlStalledError,
   NO_STATEMENT,
@@ -19,29 +21,13 @@ import {
   type CompiledQuery,
   type Connection,
   type Database,
-  type Handle,
-  kindOf,
   plain,
   type QueryResult,
 } from './kysely.ts';
-import {
-  type Dialect,
-  isChange,
-  isRead,
-  refusalInUnit,
-  type Statement,
-  statementsOf,
-} from './sql_text.ts';
+import { type Run, runAll, takesNone } from './run.ts';
+import { type Dialect, isRead, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
 import { copyOf } from './values.ts';
 import type { Patience } from './wait.ts';
-
-/** A statement with its bound parameters. */
-export interface BatchStatement {
-  /** One statement, with the placeholders of the dialect: `?` or `$1`. */
-  readonly sql: string;
-  /** The values for the placeholders. */
-  readonly parameters: readonly unknown[];
-}
 
 export interface RecordOptions {
   readonly dialect: Dialect;
@@ -59,21 +45,21 @@ export interface RecordOptions {
  */
 export async function record(
   db: Database,
-  ddl: (db: unknown) => unknown,
+  ddl: readonly Run[],
   options: RecordOptions,
 ): Promise<BatchStatement[]> {
   // It would really run, and outside of any claim.
-  if (ddl.length === 0) throw unused('the ddl takes no parameter', options);
+  if (takesNone(ddl)) throw unused('the ddl takes no parameter', options.details);
   const recorder = new Recorder(options);
-  const recorded = Promise.resolve(ddl(recorder.instance(db)));
+  const recorded = runAll(ddl, recorder.instance(db));
   await (options.patience?.race(recorded, (end) => ended(options, end)) ?? recorded);
   await recorder.close();
   if (recorder.refusal) throw recorder.refusal;
-  if (recorder.statements.length === 0) throw unused(NO_STATEMENT, options);
+  if (recorder.statements.length === 0) throw unused(NO_STATEMENT, options.details);
   return recorder.statements;
 }
 
-function unused(found: string, { details }: RecordOptions): NotRecordableError {
+function unused(found: string, details: SchemaErrorDetails): NotRecordableError {
   return new NotRecordableError(undefined, `${found}. Use the instance that it receives`, details);
 }
 
@@ -91,8 +77,7 @@ class Recorder {
   readonly #options: RecordOptions;
   #isClosed = false;
   #underWay = 0;
-  /** The answers nobody has, by the statement that would have given them. */
-  readonly #unknowns = new WeakMap<object, string>();
+  readonly #answers = new Answers((sql, reason) => this.#refuse(sql, reason));
   readonly #shadows = new WeakMap<Connection, Connection>();
 
   constructor(options: RecordOptions) {
@@ -157,7 +142,7 @@ class Recorder {
         const statements = this.#read(query);
         const answer = shadow
           ? await this.#ask(shadow, query, statements)
-          : this.#unanswered(query, statements);
+          : this.#answers.to(query, statements);
         if (!isRead(statements)) this.#push(query, statements);
         return answer;
       },
@@ -188,10 +173,7 @@ class Recorder {
     const statements = statementsOf(query.sql, dialect);
     const reason = refusalInUnit(statements);
     if (reason) throw new StatementRefusedError(query.sql, reason, details);
-    for (const parameter of query.parameters) {
-      const source = typeof parameter === 'function' ? this.#unknowns.get(parameter) : undefined;
-      if (source !== undefined) this.#refuse(source, 'a later statement uses what it answers');
-    }
+    this.#answers.check(query.parameters);
     return statements;
   }
 
@@ -208,40 +190,6 @@ class Recorder {
     } else for (const { sql } of statements) this.statements.push({ sql, parameters: [] });
   }
 
-  #unanswered(query: CompiledQuery, statements: readonly Statement[]): QueryResult {
-    const isRaw = kindOf(query) === 'RawNode';
-    const words = statements.flatMap((statement) => statement.words);
-    const isAnswerless = statements.every(({ words: [first = ''] }) => ANSWERLESS.test(first));
-    const node = query.query as { returning?: unknown; output?: unknown; isPlanned?: boolean };
-    // Whoever planned it has had its answer from a shadow.
-    if (node.isPlanned) return { rows: [] };
-    if (
-      kindOf(query) === 'SelectQueryNode' || isRead(statements) || node.returning || node.output ||
-      (isRaw && !isAnswerless && words.includes('returning'))
-    ) {
-      this.#refuse(query.sql, 'its rows are needed');
-    }
-    const unknown = this.#unknown(query.sql);
-    const isSilent = !isRaw || isAnswerless ||
-      statements.every(({ words: [first = ''] }) => isChange(first));
-    const count = words.some(isChange) ? unknown : undefined;
-    return {
-      rows: isSilent ? [] : unknown as [],
-      insertId: count,
-      numAffectedRows: count,
-      numChangedRows: count,
-    };
-  }
-
-  /** A value that throws as soon as anyone looks at it. */
-  #unknown(sql: string): unknown {
-    const refuse = () => this.#refuse(sql, 'what it answers is used');
-    // Whatever anybody does to it asks the inner one for a way to do that.
-    const unknown = new Proxy(function () {}, new Proxy({}, { get: () => refuse }));
-    this.#unknowns.set(unknown, sql);
-    return unknown;
-  }
-
   #late(sql: string): SchemaError {
     return this.refusal ??= new StatementRefusedError(sql, NOT_AWAITED, this.#options.details);
   }
@@ -253,18 +201,5 @@ class Recorder {
         `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease' without 'onDrift'`,
       this.#options.details,
     );
-  }
-}
-
-// Statements that answer nothing, so that an empty list of rows is the truth.
-const ANSWERLESS = /^(create|alter|drop|comment|grant|revoke|truncate|set|analyze|reindex|do)$/;
-
-export async function replay(
-  handle: Handle,
-  statements: readonly BatchStatement[],
-): Promise<void> {
-  for (const { sql, parameters } of statements) {
-    const query = plain(sql, parameters);
-    await handle.executeQuery({ ...query, query: { ...query.query as object, isPlanned: true } });
   }
 }

@@ -9,7 +9,7 @@ import type { BootstrapConfig, Ddl, Strategy, UpgradeStep } from './config.ts';
 import { checkFields, duration, oneOf, problem, type Rule, text } from './fields.ts';
 import type { Handle, KyselyLike } from './kysely.ts';
 import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
-import { replay } from './recorder.ts';
+import { replay, type Run, takesNone } from './run.ts';
 
 type Optional = 'marker' | 'schema' | 'dialect' | 'batch' | 'signal';
 
@@ -20,8 +20,8 @@ export type Settings =
   & Required<Omit<Given, 'ddl' | 'upgrades' | Optional>>
   & Pick<Given, Optional>
   & {
-    readonly ddl: (db: unknown) => unknown;
-    readonly upgrades: readonly { readonly from: string; readonly ddl: Settings['ddl'] }[];
+    readonly ddl: Run;
+    readonly upgrades: readonly { readonly from: string; readonly ddl: Run }[];
     /** The plans among `ddl` and the steps, which are replayed. */
     readonly plans: readonly SchemaPlanData[];
   };
@@ -108,8 +108,8 @@ export function parseConfig(config: unknown): Settings {
   };
 }
 
-function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Settings['ddl'] {
-  if (typeof ddl === 'function') return ddl as unknown as Settings['ddl'];
+function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Run {
+  if (typeof ddl === 'function') return ddl as unknown as Run;
   if (!Array.isArray(ddl.statements)) throw new TypeError(problem('ddl', RULES.ddl.words, ddl));
   return (db) => replay(db as Handle, statementsOfPlan(ddl));
 }
@@ -127,7 +127,7 @@ export function strategyOf({ strategy, batch, ddl, upgrades, assumeFresh }: Sett
     ? strategy
     : batch
     ? 'batch'
-    : [{ ddl }, ...upgrades].some((step) => step.ddl.length === 0)
+    : takesNone([ddl, ...upgrades.map((step) => step.ddl)])
     ? 'lease'
     : 'transaction';
   if (assumeFresh && chosen !== 'batch') {

@@ -9,7 +9,7 @@ import { isMissingTable } from './contention.ts';
 import { databaseOf, placedOf } from './database.ts';
 import { checkFields } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
-import { type LedgerRow, rowsOf } from './ledger.ts';
+import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import { checkLedger } from './old_ledger.ts';
 import { RULES } from './settings.ts';
 

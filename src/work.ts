@@ -7,8 +7,10 @@
 
 import type { Call } from './call.ts';
 import { NoUpgradePathError, type SchemaErrorDetails } from './errors.ts';
-import type { Entry, LedgerRow } from './ledger.ts';
+import type { Entry } from './ledger.ts';
+import type { LedgerRow } from './ledger_row.ts';
 import { checksumOf } from './plan_data.ts';
+import type { Run } from './run.ts';
 import type { Settings } from './settings.ts';
 
 /** What one unit claims and runs. */
@@ -19,8 +21,8 @@ export interface Work {
   readonly from: string | undefined;
   /** The versions that the steps lead through, the last one being the target. */
   readonly steps: readonly string[];
-  /** Runs the steps, or the canonical DDL. */
-  readonly ddl: Settings['ddl'];
+  /** The DDL of each step, or the canonical one alone. */
+  readonly ddl: readonly Run[];
 }
 
 /**
@@ -47,14 +49,8 @@ export function workFor(
   const isElsewhere = held.some((name) => !line.includes(name)) ||
     installed.some((row) => entries.some(({ previous }) => previous === row.previous));
   if (upgrades.length > 0 && isElsewhere) throw new NoUpgradePathError(held, line, details);
-  if (at === -1) return { entries, from: undefined, steps: [version], ddl: settings.ddl };
-  const missing = upgrades.slice(at).map(({ ddl }) => ddl);
-  const runAll = async (db: unknown) => {
-    for (const run of missing) await run(db);
-  };
-  // A step that takes no parameter cannot be recorded, nor can then all of them.
-  const length = Math.min(...missing.map((run) => run.length));
-  const ddl = Object.defineProperty(runAll, 'length', { value: length });
+  if (at === -1) return { entries, from: undefined, steps: [version], ddl: [settings.ddl] };
+  const ddl = upgrades.slice(at).map((step) => step.ddl);
   return { entries, from: line[at], steps: line.slice(at + 1), ddl };
 }
 

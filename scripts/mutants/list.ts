@@ -122,13 +122,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "expiry by the caller's clock",
-    file: 'ledger.ts',
+    file: 'ledger_row.ts',
     find: 'leaseUntil < Number(row.clock)',
     replace: 'leaseUntil < Date.now()',
   },
   {
     name: 'a row without a state is a claim',
-    file: 'ledger.ts',
+    file: 'ledger_row.ts',
     find: "row.state === null || row.state === undefined || row.state === 'installed'",
     replace: "row.state === 'installed'",
   },
@@ -412,7 +412,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the winner does not know its row',
     file: 'bootstrap.ts',
-    find: 'owner !== undefined && this.#call.owners.has(owner)',
+    find: 'target.owner !== undefined && this.#call.owners.has(target.owner)',
     replace: "owner === ''",
   },
   {

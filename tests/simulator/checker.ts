@@ -268,9 +268,10 @@ export class Checker {
       if (unit.caller !== name) continue;
       for (const effect of unit.effects) {
         const role = roleOf(effect);
-        // A part of a line that it could not have whole is given back in the same unit, and a
-        // claim that has run out is nobody's.
-        if (/^(create|alter|claim|release|discard)$/.test(role)) continue;
+        // A part of a line that it could not have whole is given back in the same unit.
+        if (/^(create|alter|claim|release)$/.test(role)) continue;
+        // So it is claimed anew there, with what was in its way and has run out.
+        if (role === 'discard' && unit.effects.some((one) => roleOf(one) === 'claim')) continue;
         throw new Violation('a loser changes nothing', `${name} did not install, but did: ${role}`);
       }
     }

@@ -1,0 +1,48 @@
+/**
+ * What may be wrong with a version that is installed: a later one that this code does not know, or
+ * a DDL that was edited since.
+ *
+ * @module
+ */
+
+import type { Call } from './call.ts';
+import { DriftError, NewerSchemaError } from './errors.ts';
+import type { LedgerRow } from './ledger_row.ts';
+
+/**
+ * Looks for it, and logs or throws what it finds, as `onNewer` and `onDrift` have it.
+ *
+ * @throws {NewerSchemaError} The database was led on.
+ * @throws {DriftError} The checksum is another one.
+ */
+export function checkInstalled(
+  call: Call,
+  { checksum }: LedgerRow,
+  rows: readonly LedgerRow[],
+): void {
+  const { settings: { onNewer, onDrift, version }, details, checksum: current } = call;
+  const newer = rows.find((row) => row.installed && row.previous === version);
+  if (newer) {
+    const found = `the database was led on to version ${JSON.stringify(newer.name)}, which this ` +
+      `code does not know. Deploy the code that does`;
+    report(call, onNewer, found, new NewerSchemaError(found, details));
+  }
+  if (checksum !== undefined && current !== undefined && checksum !== current) {
+    const found = `the ddl was edited since it was installed: its checksum is ` +
+      `${current.slice(0, 12)}…, the ledger has ${checksum.slice(0, 12)}…. Give the new ddl a ` +
+      `new 'version', or take the edit back`;
+    report(call, onDrift, found, new DriftError(found, checksum, current, details));
+  }
+}
+
+function report(
+  { details: { marker, version }, settings: { logger } }: Call,
+  policy: 'ignore' | 'warn' | 'error',
+  found: string,
+  problem: Error,
+): void {
+  if (policy === 'error') throw problem;
+  if (policy !== 'warn') return;
+  const about = `warning: version ${JSON.stringify(version)} in "${marker}" is installed, but`;
+  logger.error?.(`db-migrate: ${about} ${found}`);
+}

@@ -1,0 +1,52 @@
+/**
+ * What the ledger holds, as read.
+ *
+ * @module
+ */
+
+/** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
+export interface LedgerRow {
+  readonly name: string;
+  /** False while a claim stands that has not been finished. */
+  readonly installed: boolean;
+  readonly owner?: string | undefined;
+  /** When it was claimed or installed: milliseconds since 1970 by the database's clock. */
+  readonly since?: number | undefined;
+  /** Until when a claim holds, likewise. */
+  readonly leaseUntil?: number | undefined;
+  /** True if a claim has run out by the database's clock. */
+  readonly expired: boolean;
+  /** The version that a step led from. */
+  readonly previous?: string | undefined;
+  readonly checksum?: string | undefined;
+  /** True for a row that neither this release nor 1.0.0 has written like this. */
+  readonly isUnfamiliar?: boolean;
+}
+
+/** Reads what a look at the ledger, or a guard, has returned. */
+export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
+  return rows.map((row) => {
+    const leaseUntil = numberOf(row.lease);
+    const installed = row.state === null || row.state === undefined || row.state === 'installed';
+    return {
+      name: String(row.name),
+      isUnfamiliar: !('state' in row) && Object.keys(row).join() !== 'name,clock',
+      installed,
+      owner: textOf(row.owner),
+      since: numberOf(row.since),
+      leaseUntil,
+      expired: !installed && leaseUntil !== undefined && leaseUntil < Number(row.clock),
+      previous: textOf(row.previous),
+      checksum: textOf(row.checksum),
+    };
+  });
+}
+
+// Drivers return 64-bit integers as numbers, strings or bigints.
+function numberOf(value: unknown): number | undefined {
+  return value === null || value === undefined ? undefined : Number(value);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
