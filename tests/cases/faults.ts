@@ -149,7 +149,8 @@ class Session implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const connection = await this.#open();
-    const send = () => connection.executeQuery<R>(query);
+    // Some drivers throw in place of rejecting.
+    const send = async () => await connection.executeQuery<R>(query);
     return this.#faults.query
       ? await this.#faults.query(query.sql, send) as QueryResult<R>
       : await send();
