@@ -1,7 +1,8 @@
 /**
  * Makes the protocol wrong in one small way after another, and sees whether that is noticed: by a
  * short run of the simulator, by a part of the test files, by a longer run. A mutant that nobody
- * notices has survived. The last line is `N passed, N failed`, and the exit code is 1 if any has.
+ * notices has survived. The last line is `N passed, N failed`, and the exit code is 1 if any has that
+ * is not listed as harmless, or if a trial fails without a mutant.
  *
  *     deno task mutants                a few of them
  *     deno task mutants --all          all of them, many minutes
@@ -17,7 +18,7 @@ import * as library from '../mod.ts';
 import { catalogue, isLong } from '../tests/simulator/catalogue.ts';
 import { readArguments } from './checks/arguments.ts';
 import { inParallel } from './checks/parallel.ts';
-import { ROOT, run, runScript } from './checks/process.ts';
+import { inFolder, ROOT, run, runScript } from './checks/process.ts';
 import { type Mutant, MUTANTS } from './mutants/list.ts';
 import { evictions, type Job } from './simulate/jobs.ts';
 import { Pool } from './simulate/pool.ts';
@@ -69,7 +70,7 @@ async function mutated({ file, find, replace }: Mutant): Promise<string> {
 }
 
 /** A copy of what the tests need, with the mutant if there is one. */
-async function copy(folder: string, mutant?: Mutant): Promise<void> {
+async function copy(folder: string, mutant: Mutant | null): Promise<void> {
   for (const name of ['mod.ts', 'deno.json', 'deno.lock', 'README.md']) {
     await Deno.copyFile(`${ROOT}/${name}`, `${folder}/${name}`);
   }
@@ -97,14 +98,11 @@ function trials(pool: Pool): Trial[] {
 }
 
 /** Puts a mutant to a trial. */
-async function attempt(trial: Trial, mutant?: Mutant): Promise<string | undefined> {
-  const folder = await Deno.makeTempDir({ prefix: 'mutant-' });
-  try {
+async function attempt(trial: Trial, mutant: Mutant | null): Promise<string | undefined> {
+  return await inFolder('mutant-', async (folder) => {
     await copy(folder, mutant);
     return await trial(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 async function bySimulator(
@@ -166,28 +164,29 @@ async function judge(
 ): Promise<void> {
   const startedAt = performance.now();
   const pool = new Pool();
-  // Whatever fails without a mutant would be taken for the mutant's doing.
-  if (values.all) {
-    const unchanged = await attempt(bySuite);
-    tell(unchanged === undefined, 'no mutant', unchanged ?? 'all is well');
-  }
   const counts = { simulator: 0, tests: 0 };
   let left = mutants;
   for (const trial of trials(pool)) {
+    if (left.length === 0) break;
     const alive: Mutant[] = [];
-    await inParallel(left, async (mutant) => {
+    // What fails without a mutant would be taken for a mutant's doing.
+    await inParallel([null, ...left], async (mutant) => {
       const found = await attempt(trial, mutant);
-      if (found === undefined) alive.push(mutant);
+      if (!mutant) tell(found === undefined, 'no mutant', found ?? 'all is well');
+      else if (found === undefined) alive.push(mutant);
       else {
         counts[found.startsWith('simulator') ? 'simulator' : 'tests']++;
-        tell(true, mutant.name, found);
+        if (mutant.harmless) tell(false, mutant.name, `not harmless: ${found}`);
+        else tell(true, mutant.name, found);
       }
       const done = counts.simulator + counts.tests;
       if (terminal) write(`      ${done} of ${mutants.length} killed`);
     });
     left = alive;
   }
-  for (const { name } of left) tell(false, name, 'SURVIVED');
+  for (const { name, harmless } of left) {
+    tell(harmless !== undefined, name, harmless ? `survived: ${harmless}` : 'SURVIVED');
+  }
   pool.close();
   if (terminal) write('\r\x1b[K');
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);

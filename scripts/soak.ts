@@ -21,7 +21,7 @@ import { suite, testFiles } from './checks/suites.ts';
 import { runtime } from './runtimes.ts';
 
 /** The test files that have a full count. */
-const FULL = /\/(faults|races_|signals|sqlite_processes)/;
+const FULL = /\/(batch|faults|races_|signals|sqlite_processes)/;
 
 /** Random runs in a round. */
 const SEEDS = 20_000;

@@ -1,6 +1,6 @@
 /**
- * Child processes of the scripts: their whole output, a limit on their time, and nothing of them
- * left running, neither when they end nor when the script is told to stop.
+ * Child processes and temporary folders of the scripts: the whole output of a command, a limit on
+ * its time, and nothing of either left, neither at their end nor when the script is told to stop.
  *
  * @module
  */
@@ -21,6 +21,9 @@ const NOT_INHERITED = ['FORCE_COLOR', 'CLICOLOR_FORCE', 'NODE_OPTIONS', 'NODE_TE
 
 /** The commands that run now, each the leader of a process group of its own. */
 const running = new Set<Deno.ChildProcess>();
+
+/** The temporary folders that are in use now. */
+const folders = new Set<string>();
 
 /** Whether the script was told to stop. From then on no command starts, and none returns. */
 let stopping = false;
@@ -89,12 +92,30 @@ export async function run(
   return { code: late && code === 0 ? 1 : code, output };
 }
 
+/**
+ * Runs `use` with a temporary folder, which is gone afterwards. There are no links in its path, since
+ * these confuse module resolution.
+ */
+export async function inFolder<T>(
+  prefix: string,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  const folder = await Deno.realPath(await Deno.makeTempDir({ prefix }));
+  folders.add(folder);
+  try {
+    return await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+    folders.delete(folder);
+  }
+}
+
 /** Ends every command that runs now, with all its processes. */
 export async function endAll(): Promise<void> {
   await Promise.all([...running].map(endGroup));
 }
 
-/** Makes Ctrl-C and its kin end the commands that run, and then the script. */
+/** Makes Ctrl-C and its kin end the commands that run, remove the folders, and end the script. */
 export function endAllOnSignals(): void {
   const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
   const names: (keyof typeof codes)[] = Deno.build.os === 'windows'
@@ -104,6 +125,7 @@ export function endAllOnSignals(): void {
     Deno.addSignalListener(name, async () => {
       stopping = true;
       await endAll();
+      for (const folder of folders) Deno.removeSync(folder, { recursive: true });
       Deno.exit(codes[name]);
     });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { endAll, endAllOnSignals } from './process.ts';
+import { inFolder, runScript } from './process.ts';
 
 /** Something that holds or not. */
 export interface Check {
@@ -23,29 +23,28 @@ export type Row = readonly Check[];
  * Runs the checks of a program, prints `N passed, N failed` as its last line and ends it.
  *
  * @param make Gives the rows; what it throws is a failure. It gets a temporary folder that is
- * removed at the end, without links in its path, since these confuse module resolution.
+ * removed at the end.
  * @param atOnce How many rows run side by side.
  */
 export async function runProgram(
   make: (folder: string) => Promise<readonly Row[]>,
   atOnce = 1,
 ): Promise<never> {
-  endAllOnSignals();
-  const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: 'check-' }));
   const counts = { passed: 0, failed: 0 };
-  try {
-    const rows = [...await make(folder)];
-    await Promise.all(Array.from({ length: atOnce }, () => work(rows, counts)));
-  } catch (error) {
-    counts.failed++;
-    console.log(Deno.inspect(error));
-  } finally {
-    await endAll();
-    await Deno.remove(folder, { recursive: true });
-  }
-  const { passed, failed } = counts;
-  console.log(`\n${passed} passed, ${failed} failed`);
-  Deno.exit(failed === 0 && passed > 0 ? 0 : 1);
+  return await runScript(async () => {
+    try {
+      await inFolder('check-', async (folder) => {
+        const rows = [...await make(folder)];
+        await Promise.all(Array.from({ length: atOnce }, () => work(rows, counts)));
+      });
+    } catch (error) {
+      counts.failed++;
+      console.log(Deno.inspect(error));
+    }
+    const { passed, failed } = counts;
+    console.log(`\n${passed} passed, ${failed} failed`);
+    return failed === 0 && passed > 0;
+  });
 }
 
 /** Takes row after row until there is none. */

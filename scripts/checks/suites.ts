@@ -9,7 +9,7 @@
 import type { Runtime, RuntimeName } from '../runtimes.ts';
 import { parseReport, type TestCase } from './junit.ts';
 import { type Outcome, skipsIn, type Step, UNCAUGHT } from './outcome.ts';
-import { ROOT, run, type RunOptions, type RunResult } from './process.ts';
+import { inFolder, ROOT, run, type RunOptions, type RunResult } from './process.ts';
 
 const UNCAUGHT_LINE = new RegExp(`^\\s*${UNCAUGHT} .*`, 'm');
 
@@ -58,17 +58,14 @@ export function suite(file: string, runtime: Runtime, options: RunOptions = {}):
 }
 
 async function runSuite(file: string, runtime: Runtime, options: RunOptions): Promise<Outcome> {
-  const folder = await Deno.makeTempDir({ prefix: 'report-' });
-  try {
+  return await inFolder('report-', async (folder) => {
     const report = `${folder}/report.xml`;
     const command = [runtime.command, ...runnerArguments(runtime.name, file, report)];
     const env = shareOf(file, runtime.name);
     const result = await run(command, { ...options, env: { ...env, ...options.env } });
     const xml = await Deno.readTextFile(report).catch(() => undefined);
     return judge(file, result, xml);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 /** How the runner of a runtime runs one file, prints for people and reports to a file. */

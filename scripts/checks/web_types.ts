@@ -6,7 +6,7 @@
  */
 
 import { type Outcome, single } from './outcome.ts';
-import { ROOT, run } from './process.ts';
+import { inFolder, ROOT, run } from './process.ts';
 
 /** Run from Deno's cache, so that it is no dependency of the project. */
 const COMPILER = 'npm:typescript@5.9.3/tsc';
@@ -16,8 +16,7 @@ const LIBRARIES = [['dom', 'dom.iterable', 'dom.asynciterable'], ['webworker']];
 
 /** Counts as one test. */
 export async function checkWebTypes(files: readonly string[]): Promise<Outcome> {
-  const folder = await Deno.makeTempDir({ prefix: 'types-' });
-  try {
+  return await inFolder('types-', async (folder) => {
     for (const libraries of LIBRARIES) {
       const path = `${folder}/tsconfig.json`;
       await Deno.writeTextFile(path, JSON.stringify(configuration(files, libraries)));
@@ -34,9 +33,7 @@ export async function checkWebTypes(files: readonly string[]): Promise<Outcome> 
       if (code !== 0) return single(false, `with ${libraries[0]}:\n${output}`);
     }
     return single(true, '');
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 function configuration(files: readonly string[], libraries: readonly string[]): unknown {

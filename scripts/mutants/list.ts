@@ -13,6 +13,8 @@ export interface Mutant {
   readonly replace: string;
   /** Part of the short run. */
   readonly isQuick?: true;
+  /** Why it makes nothing wrong, and so survives. */
+  readonly harmless?: string;
 }
 
 const GUARD = "`owner = ${quoted(owner)} and state = 'installing'`";
@@ -43,6 +45,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'ledger.ts',
     find: 'where ${owned(owner)} ` +',
     replace: 'where owner = ${quoted(owner)} ` +',
+    harmless: 'a renewal never follows the finish of its own claim',
   },
   {
     name: 'finish: state not set',

@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { d1 } from '../engines/cloudflare.ts';
 import { libsqlFile, libsqlHttp } from '../engines/libsql.ts';
 import { pg } from '../engines/postgres.ts';
+import { inFolder } from '../processes/files.ts';
 import { CallerProcess } from '../races/caller_process.ts';
 import { findPgBouncer, startPgBouncer } from '../races/pgbouncer.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -31,6 +32,8 @@ test('everything', { timeout: 600_000 }, async () => {
   const address = database.address!;
   await caller.ask({ kind: 'open', engine: 'postgres', address }, 'opened');
   await caller.ask({ kind: 'call', strategy: 'transaction', tables: 2, isHeld: true }, 'inside');
-  console.log(UP);
-  await new Promise((resolve) => setTimeout(resolve, 600_000));
+  await inFolder(async () => {
+    console.log(UP);
+    await new Promise((resolve) => setTimeout(resolve, 600_000));
+  });
 });

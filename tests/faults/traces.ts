@@ -7,7 +7,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
@@ -52,10 +54,19 @@ export async function stop(
   how: Stop,
 ): Promise<Stopped> {
   const mark = `${MARK}=${crypto.randomUUID()}`;
+  // A folder for all of its temporary ones, through which servers pass that run as somebody else.
+  const temporary = mkdtempSync(join(tmpdir(), 'stopped-'));
+  chmodSync(temporary, 0o711);
   const child = spawn(program!, args, {
     cwd: ROOT,
     detached: true,
-    env: { ...process.env, ...env, NODE_TEST_CONTEXT: undefined, [MARK]: mark.split('=')[1] },
+    env: {
+      ...process.env,
+      ...env,
+      NODE_TEST_CONTEXT: undefined,
+      TMPDIR: temporary,
+      [MARK]: mark.split('=')[1],
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -71,23 +82,28 @@ export async function stop(
       await sleep(50);
       found = processesOf(mark);
     }
-    folders = foldersIn(found);
+    folders = [...foldersIn(found), ...entriesOf(temporary)];
     const startedAt = performance.now();
     if (how === 'Ctrl-C') process.kill(-child.pid!, 'SIGINT');
     else if (how === 'closed terminal') process.kill(-child.pid!, 'SIGHUP');
     else process.kill(child.pid!, how);
-    const afterMs = await untilGone(mark, found, folders, startedAt);
+    const afterMs = await untilGone(
+      mark,
+      found,
+      () => [...folders, ...entriesOf(temporary)],
+      startedAt,
+    );
     return { processes: found.length, folders: folders.length, afterMs, code: await ended };
   } finally {
     for (const { pid } of processesOf(mark)) tryToKill(pid);
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+    for (const folder of [...folders, temporary]) rmSync(folder, { recursive: true, force: true });
   }
 }
 
 async function untilGone(
   mark: string,
   found: readonly Process[],
-  folders: readonly string[],
+  folders: () => readonly string[],
   startedAt: number,
 ): Promise<number> {
   for (;;) {
@@ -97,7 +113,7 @@ async function untilGone(
     const there = [...processesOf(mark), ...allProcesses().filter(({ pid }) => pids.has(pid))];
     const left = new Set([
       ...there.map(({ pid, command }) => `${pid} ${command.slice(0, 120)}`),
-      ...folders.filter((folder) => existsSync(folder)),
+      ...folders().filter((folder) => existsSync(folder)),
     ]);
     if (left.size === 0) return afterMs;
     assert.ok(afterMs < CEILING_MS, `left behind:\n${[...left].join('\n')}`);
@@ -132,6 +148,10 @@ function allProcesses(): Process[] {
 function foldersIn(processes: readonly Process[]): string[] {
   const found = processes.flatMap(({ command }) => command.match(/\/\S+?\/db-migrate-\w+/g) ?? []);
   return [...new Set(found)].filter((folder) => existsSync(folder));
+}
+
+function entriesOf(folder: string): string[] {
+  return readdirSync(folder).map((name) => join(folder, name));
 }
 
 function tryToKill(pid: number): void {

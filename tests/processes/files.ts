@@ -6,10 +6,9 @@
 
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 
+import { scratch } from '../engines/scratch.ts';
 import { tableName } from '../support/schema.ts';
 import { openNative } from '../support/sqlite.ts';
 
@@ -28,7 +27,7 @@ export interface Contents {
 
 /** Runs `use` with a folder of its own, which is gone afterwards. */
 export async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'db-migrate-processes-'));
+  const folder = scratch('processes');
   try {
     return await use(folder);
   } finally {
