@@ -34,6 +34,11 @@ async function main(selection: Selection): Promise<boolean> {
   const steps: Step[] = [];
   await report.run(preparation(selection, steps));
   await inParallel(steps, (step) => report.run(step), STEPS_AT_A_TIME);
+  // Windows has no sqld, and so another table.
+  if (isWhole(selection) && Deno.build.os !== 'windows') {
+    const name = 'table of the README';
+    await report.run({ name, runtime: 'deno', run: () => report.compareTable() });
+  }
   return await report.summary();
 }
 
@@ -46,6 +51,10 @@ function selected(): Selection {
     refuse(`Unknown runtime "${unknown}": it is one of ${RUNTIMES.join(', ')}`);
   }
   return { only: values.only ?? '', runtimes: names as RuntimeName[] };
+}
+
+function isWhole({ only, runtimes }: Selection): boolean {
+  return only === '' && runtimes.length === RUNTIMES.length;
 }
 
 /** What must be there before the first test. It counts only if it fails: then it ends the run. */

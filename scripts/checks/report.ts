@@ -5,8 +5,11 @@
  */
 
 import { type Outcome, single, type Step } from './outcome.ts';
+import { ROOT } from './process.ts';
 import { Results } from './results.ts';
 import { judgeSkips } from './skips.ts';
+
+const README = `${ROOT}/README.md`;
 
 const terminal = Deno.stdout.isTerminal();
 
@@ -71,6 +74,14 @@ export class Report {
     }
     console.log(`\n${this.#passed} passed, ${this.#failed} failed`);
     return this.#failed === 0 && this.#passed > 0;
+  }
+
+  /** Compares what has run where with the README's table. Counts as one test. */
+  async compareTable(): Promise<Outcome> {
+    const [table, readme] = [await this.#results.table(), await Deno.readTextFile(README)];
+    const rows = table.split('\n').filter((line) => line.startsWith('|'));
+    const wrong = rows.filter((row) => !readme.includes(`\n${row}\n`));
+    return single(rows.length > 2 && wrong.length === 0, `not in the README:\n${wrong.join('\n')}`);
   }
 
   #skip(what: string, name: string, runtime: string): void {
