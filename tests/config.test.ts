@@ -18,6 +18,7 @@ import {
 } from 'kysely';
 
 import { bootstrapSchema, createBootstrap } from '../mod.ts';
+import { parseConfig } from '../src/settings.ts';
 import { openSqlite } from './support/sqlite.ts';
 
 /** What a refusal must be. */
@@ -226,6 +227,23 @@ test('what is undefined counts as absent, and what is at a limit is taken', asyn
   );
   assert.equal(result.outcome, 'installed');
   await db.destroy();
+});
+
+test('the defaults are those of the README', () => {
+  const { version: _, ddl: _ddl, ...defaults } = parseConfig(complete({}));
+  assert.deepEqual(defaults, {
+    logger: {},
+    strategy: 'auto',
+    assumeFresh: false,
+    onContention: 'wait',
+    onNewer: 'ignore',
+    onDrift: 'ignore',
+    waitTimeoutMs: 30_000,
+    leaseMs: 10_000,
+    upgrades: [],
+    plans: [],
+  });
+  assert.equal(parseConfig(complete({ waitTimeoutMs: 900 })).leaseMs, 450);
 });
 
 test('a short waitTimeoutMs needs no leaseMs beside it', async () => {

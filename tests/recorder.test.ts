@@ -7,6 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import {
   CamelCasePlugin,
   CompiledQuery,
@@ -31,6 +32,7 @@ import {
   type Dialect,
   NotRecordableError,
   planSchema,
+  SchemaError,
   StatementRefusedError,
 } from '../mod.ts';
 
@@ -632,6 +634,57 @@ test('a caller who has waited long enough for a ddl that is recorded starts no c
   isSlow = false;
   assert.equal((await ensure(db)).outcome, 'installed');
 });
+
+test('unless told otherwise, the error of a ddl is kept for a second', async () => {
+  const real = performance.now;
+  let now = 0;
+  performance.now = () => now;
+  try {
+    const { batch } = countingBatch();
+    let runs = 0;
+    const ddl = (_: Db) => Promise.reject(new Error(`run ${++runs}`));
+    const ensure = createBootstrap({ version: '0001', ddl, batch, assumeFresh: true });
+    const db = instance('sqlite');
+    for (const [at, message] of [[0, 'run 1'], [999, 'run 1'], [1_000, 'run 2']] as const) {
+      now = at;
+      await assert.rejects(ensure(db), { message });
+    }
+  } finally {
+    performance.now = real;
+  }
+});
+
+// What is bound is nobody's business.
+
+const SECRET = 'hunter2';
+
+const SECRETIVE: Readonly<Record<string, Ddl>> = {
+  'a question': (db) => db.selectFrom('a').selectAll().where('b', '=', SECRET).execute(),
+  'a returning clause': (db) => db.insertInto('a').values({ b: SECRET }).returning('b').execute(),
+  'a key that is used': async (db) => {
+    const { insertId } = await db.insertInto('a').values({ b: SECRET }).executeTakeFirstOrThrow();
+    await db.insertInto('a').values({ b: insertId }).execute();
+  },
+  'several statements': (db) => sql`create table a (b int); select ${SECRET}`.execute(db),
+  'a statement that ends the unit': (db) => sql`commit; select ${SECRET}`.execute(db),
+  'a statement that is not awaited': async (db) => {
+    await table(db);
+    const insert = () => db.insertInto('a').values({ b: SECRET }).execute();
+    void insert().then(insert).catch(() => {});
+  },
+  'too many parameters': (db) =>
+    db.insertInto('a').values([{ b: SECRET }, { b: SECRET }]).execute(),
+};
+for (const [what, ddl] of Object.entries(SECRETIVE)) {
+  test(`what refuses it does not say what is bound: ${what}`, async () => {
+    const batch = { ...countingBatch().batch, limits: { parameters: 1 } };
+    const config = { version: '0001', ddl, batch, assumeFresh: true };
+    let error: unknown;
+    await bootstrapSchema(instance('sqlite'), config).catch((thrown) => error = thrown);
+    assert.ok(error instanceof SchemaError, `${error}`);
+    assert.ok(!inspect(error, { depth: null }).includes(SECRET));
+  });
+}
 
 // Several statements in one text.
 
