@@ -7,7 +7,7 @@
 import type { Engine, Runtime } from './engine.ts';
 
 /** The columns of the table, with their headings. */
-export const runtimes: Readonly<Record<Runtime, string>> = {
+const runtimes: Readonly<Record<Runtime, string>> = {
   deno: 'Deno 2',
   node22: 'Node 22',
   node24: 'Node 24',
@@ -15,18 +15,6 @@ export const runtimes: Readonly<Record<Runtime, string>> = {
   bun: 'Bun 1',
   workerd: 'workerd',
 };
-
-/** The runtime that this code runs under. Anything unknown is an error: it is in no column. */
-export function currentRuntime(): Runtime {
-  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
-  const agent = navigator?.userAgent ?? '';
-  const [, name = '', major = ''] = /^(\S+?)\/(\d*)/.exec(agent) ?? [];
-  if (name === 'Deno' || name === 'Bun') return name.toLowerCase() as Runtime;
-  if (agent === 'Cloudflare-Workers') return 'workerd';
-  const runtime = `node${major}`;
-  if (name === 'Node.js' && runtime in runtimes) return runtime as Runtime;
-  throw new Error(`unknown runtime: ${agent}`);
-}
 
 /**
  * The table. A cell is what `cell` says, by default whether the engine runs there; the reasons why

@@ -132,10 +132,7 @@ export async function killChildren(): Promise<void> {
 function runtimeArguments(): string[] {
   if ('Deno' in globalThis) return ['run', '--allow-all', '--no-check', '--cached-only'];
   if ('Bun' in globalThis) return [];
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const stripsTypes = major > 22 || (major === 22 && minor >= 18);
   return [
-    ...(stripsTypes ? [] : ['--experimental-strip-types']),
     '--disable-warning=ExperimentalWarning',
     '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
   ];
