@@ -22,11 +22,11 @@ export class Answers {
     const isRaw = kindOf(query) === 'RawNode';
     const words = statements.flatMap((statement) => statement.words);
     const isAnswerless = statements.every(({ words: [first = ''] }) => ANSWERLESS.test(first));
-    const node = query.query as { returning?: unknown; output?: unknown; isPlanned?: boolean };
+    const node = query.query as { returning?: unknown; isPlanned?: boolean };
     // Whoever planned it has had its answer from a shadow.
     if (node.isPlanned) return { rows: [] };
     if (
-      kindOf(query) === 'SelectQueryNode' || isRead(statements) || node.returning || node.output ||
+      kindOf(query) === 'SelectQueryNode' || isRead(statements) || node.returning ||
       (isRaw && !isAnswerless && words.includes('returning'))
     ) {
       this.#refuse(query.sql, 'its rows are needed');

@@ -28,7 +28,7 @@ export class Attempt {
   readonly #claim: Claim;
   /** Only in a transaction: under a lease the DDL's statements go their own way. */
   readonly #gate: DdlGate | undefined;
-  #phase: 'claim' | 'ddl' | 'finish' | 'over' = 'claim';
+  #phase: 'claim' | 'ddl' | 'finish' = 'claim';
   /** What a try that has not got the claim has read instead. */
   #others: LedgerRow[] | undefined;
   /** Why there is nothing to wait for but the end of the unit. */
@@ -51,7 +51,7 @@ export class Attempt {
       ? inTransaction(this.#call, (trx) => this.#steps(trx, isLedgerMissing))
       : this.#steps(this.#call.db, isLedgerMissing);
     return await this.#call.patience.race(
-      unit.catch((error) => this.#settle(error)).finally(() => this.#phase = 'over'),
+      unit.catch((error) => this.#settle(error)),
       (end) => this.#cut(end),
       this.#call.settings.leaseMs,
     );
@@ -105,10 +105,10 @@ export class Attempt {
       if (gate?.isIdle ?? true) this.#claim.renew(renewing);
     }, this.#call.settings.leaseMs / 3);
     try {
-      await Promise.race([this.#ddl(instance), this.#givenUp]);
+      await this.#ddl(instance);
     } finally {
       clearInterval(renewal);
-      if (gate) gate.isOpen = false;
+      gate?.close();
       this.#phase = 'finish';
       this.#finishingSince = performance.now();
       await this.#claim.settled();
@@ -119,7 +119,9 @@ export class Attempt {
 
   async #ddl(instance: Database): Promise<void> {
     try {
-      await watchDdl(this.#call, () => runAll(this.#work.ddl, instance));
+      // What it comes to after it was given up is an error of nobody's.
+      const run = () => Promise.race([runAll(this.#work.ddl, instance), this.#givenUp]);
+      await watchDdl(this.#call, run);
     } catch (error) {
       this.#failure = { error };
       throw error;
@@ -186,7 +188,8 @@ export class Attempt {
       if (this.#phase === 'ddl') this.#call.log(STILL_RUNNING);
       return undefined;
     }
-    const cut = isUnsent && !gate.hasIssued ? { error: this.#stalled() } : end;
+    const isStalled = isUnsent && !gate.hasIssued && !this.#call.patience.isAborted;
+    const cut = isStalled ? { error: this.#stalled() } : end;
     if (gate) gate.end = cut;
     // The transaction must end, or the DDL would wait for its connection for ever.
     this.#giveUp(cut.error);
@@ -197,7 +200,7 @@ export class Attempt {
     return new DdlStalledError(
       `${NO_STATEMENT}. It may be waiting for the connection that its own transaction holds: use ` +
         `that instance, or strategy 'lease'. What it does elsewhere from now on is not undone`,
-      { ...this.#call.details, cause: this.#call.settings.signal?.reason },
+      this.#call.details,
     );
   }
 }

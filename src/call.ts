@@ -6,7 +6,12 @@
 
 import { contentionOf } from './contention.ts';
 import type { Placed } from './database.ts';
-import { DdlStalledError, LeaseLostError, type SchemaErrorDetails } from './errors.ts';
+import {
+  DdlStalledError,
+  LeaseLostError,
+  type SchemaErrorDetails,
+  WaitTimeoutError,
+} from './errors.ts';
 import type { Handle } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
@@ -53,8 +58,9 @@ export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T>
     return await run();
   } catch (error) {
     // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.
-    const isCut = error instanceof DdlStalledError || error instanceof LeaseLostError ||
-      (patience.isAborted && error === signal?.reason);
+    const isCut = [DdlStalledError, LeaseLostError, WaitTimeoutError].some((type) =>
+      error instanceof type
+    ) || (patience.isAborted && error === signal?.reason);
     if (isCut) throw error;
     ddlErrors.add(error);
     // At once, as others of this process may be next in the queue for the connection.

@@ -115,7 +115,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   readonly strategy?: Strategy | 'auto' | undefined;
   /**
    * How long to wait for another caller's install, in milliseconds, from 1 to 2 147 483 647. It
-   * never cuts a DDL that has issued a statement.
+   * never cuts a DDL that has issued a statement, nor one under a lease. A batch that was handed to
+   * the driver is given up when it has not been answered for another `leaseMs`.
    *
    * @default {30000}
    */
@@ -130,8 +131,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    */
   readonly leaseMs?: number | undefined;
   /**
-   * What to do while another caller is installing: `'wait'` until it has, or `'return'` at once
-   * with `outcome: 'pending'`, when nothing is known to be ready.
+   * What to do while another caller is installing, or the database is busy: `'wait'` until it has,
+   * or `'return'` at once with `outcome: 'pending'`, when nothing is known to be ready.
    *
    * @default {'wait'}
    */
@@ -161,6 +162,6 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    * @default {'ignore'}
    */
   readonly onDrift?: 'ignore' | 'warn' | 'error' | undefined;
-  /** Ends a wait at once, with the signal's reason. It never cuts a DDL that has issued a statement. */
+  /** Ends a wait at once, with the signal's reason. It cuts a DDL, or a batch, as `waitTimeoutMs` does. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -12,7 +12,7 @@ import { SchemaError } from './errors.ts';
  * - `busy`: somebody else is in the way, or this process is in its own.
  * - `exists`: what a racing `create … if not exists` gets on Postgres, and also a plain mistake.
  */
-export type Contention = 'race' | 'busy' | 'exists';
+type Contention = 'race' | 'busy' | 'exists';
 
 /**
  * All that an error says, in one text: its codes in angle brackets, the constraint that it names in

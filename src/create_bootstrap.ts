@@ -137,7 +137,10 @@ export function createBootstrap<K extends KyselyLike>(
       // What was forgotten meanwhile stays so, and success is not undone by a caller who was late.
       if (atFirst !== forgotten) return;
       const places = memory(key).get(key) ?? new Map<string, Known>();
-      if (!places.get(place)?.installed) memory(key).set(key, places.set(place, known));
+      const { installed, failure } = places.get(place) ?? {};
+      // An error that is rethrown is no new one.
+      const isKept = known.failure && failure && performance.now() < failure.until;
+      if (!installed && !isKept) memory(key).set(key, places.set(place, known));
     };
     const result = await bootstrap(db, { ...settings, ...given }, {
       // Many calls may have begun before the first of them failed.
@@ -161,10 +164,10 @@ export function createBootstrap<K extends KyselyLike>(
   return Object.assign(ensure, { forget });
 }
 
-/** Where plugins such as that of `withSchema` lead the ledger, of which one database may have many. */
+/** Where plugins, as for a schema or a prefix, lead a table: one database may have many ledgers. */
 function placeOf(db: Database): string {
   if (db.getExecutor().plugins.length === 0) return '';
-  return tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema ?? '';
+  return JSON.stringify(tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())));
 }
 
 function settled({ version, strategy }: BootstrapResult): BootstrapResult {

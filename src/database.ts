@@ -38,7 +38,7 @@ export function databaseOf(db: unknown): Database {
 /** Where a ledger is, and how to reach it. */
 export interface Placed {
   readonly db: Database;
-  /** Runs the library's own statements: the batch if there is one, else `db`. */
+  /** Reads the ledger: through the batch if there is one, else on `db` without its plugins. */
   readonly handle: Handle;
   readonly dialect: Dialect;
   readonly ledger: Ledger;

@@ -25,7 +25,7 @@ export class DdlGate implements Gate {
   lastFailure: { readonly error: unknown } | undefined;
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
   end: { readonly error: unknown } | undefined;
-  /** The refusal of a statement that came after the DDL had returned: an `await` is missing. */
+  /** The refusal of a statement that the DDL did not await: it returned before. */
   late: StatementRefusedError | undefined;
   readonly #call: Call;
   readonly #claim: Claim;
@@ -40,6 +40,12 @@ export class DdlGate implements Gate {
   /** True if no statement is under way and further ones may come. */
   get isIdle(): boolean {
     return this.#inFlight === 0 && !this.end;
+  }
+
+  /** Lets no statement in any more, since the DDL has returned: what comes now was not awaited. */
+  close(): void {
+    this.isOpen = false;
+    if (this.#inFlight > 0) this.#tooLate('(still under way)');
   }
 
   async enter(query: CompiledQuery, connection: Handle): Promise<void> {
@@ -105,13 +111,15 @@ export class DdlGate implements Gate {
   }
 
   #check(sql: string): void {
-    if (!this.isOpen) {
-      // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-      const error = new StatementRefusedError(sql, NOT_AWAITED, this.#call.details);
-      this.late ??= error;
-      throw error;
-    }
+    // Kysely before 0.28 would send it on a connection that serves somebody else by now.
+    if (!this.isOpen) throw this.#tooLate(sql);
     if (this.end) throw this.end.error;
+  }
+
+  #tooLate(sql: string): StatementRefusedError {
+    const error = new StatementRefusedError(sql, NOT_AWAITED, this.#call.details);
+    this.late ??= error;
+    return error;
   }
 }
 

@@ -42,8 +42,14 @@ export function gatedTransaction(trx: Database, gate: Gate): Database {
           ...rest,
         ),
     }),
-    { createIntrospector: () => trx.introspection },
+    { createIntrospector: (own: unknown) => introspectionOf(trx, own) },
   );
+}
+
+/** What `db` introspects with, on another instance. */
+export function introspectionOf(db: Database, own: unknown): object {
+  const Introspector = db.introspection.constructor as new (db: unknown) => object;
+  return new Introspector(own);
 }
 
 /** A copy of `db` that calls `check` before each statement is compiled, or executed as it is. */
@@ -64,7 +70,7 @@ export function checkedInstance(db: Database, check: () => void): Database {
 }
 
 /** What Kysely asks of its driver for a `transaction()`. */
-export interface Driver {
+interface Driver {
   beginTransaction(connection: Connection): Promise<void>;
   commitTransaction(connection: Connection): Promise<void>;
   rollbackTransaction(connection: Connection): Promise<void>;

@@ -38,7 +38,7 @@ export interface CompiledQuery {
   readonly sql: string;
   /** The values for the placeholders. */
   readonly parameters: readonly unknown[];
-  /** Kysely's operation node; only {@linkcode tableOf} and {@linkcode kindOf} look into it. */
+  /** Kysely's operation node. */
   readonly query: unknown;
 }
 

@@ -30,7 +30,7 @@ export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
     const installed = row.state === null || row.state === undefined || row.state === 'installed';
     return {
       name: String(row.name),
-      isUnfamiliar: !('state' in row) && Object.keys(row).join() !== 'name,clock',
+      isUnfamiliar: !('lease' in row) && Object.keys(row).join() !== 'name,clock',
       installed,
       owner: textOf(row.owner),
       since: numberOf(row.since),

@@ -8,7 +8,7 @@
 import type { BatchStatement } from './batch.ts';
 import type { BootstrapConfig } from './config.ts';
 import { databaseOf, dialectOf, placedOf } from './database.ts';
-import { checkFields, problem, type Rule } from './fields.ts';
+import { checkFields, problem } from './fields.ts';
 import { type Database, type KyselyLike, plain } from './kysely.ts';
 import { checksumOf, type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 import { record } from './recorder.ts';
@@ -40,12 +40,6 @@ export interface PlanOptions extends Pick<BootstrapConfig, 'dialect' | 'schema'>
   readonly shadow?: KyselyLike | undefined;
 }
 
-const OPTIONS: Readonly<Record<keyof PlanOptions, Rule>> = {
-  dialect: RULES.dialect,
-  schema: RULES.schema,
-  shadow: { type: 'object', words: 'be a Kysely instance' },
-};
-
 /**
  * Records a DDL without sending anything to `db`, whose compiler and plugins write the SQL.
  *
@@ -73,7 +67,7 @@ const OPTIONS: Readonly<Record<keyof PlanOptions, Rule>> = {
  * @returns The plan.
  * @throws {NotRecordableError} The DDL needs an answer and there is no shadow, or it issued nothing.
  * @throws {StatementRefusedError} A statement cannot be part of one unit, or was not awaited.
- * @throws {TypeError} `db` or `shadow` is not a Kysely instance, they differ in their dialect, or an
+ * @throws {TypeError} `ddl` is no function, `db` or `shadow` not a Kysely instance, they differ in their dialect, or an
  * option is unknown or of the wrong type.
  * @throws {RangeError} An option is out of range, or a schema is named and the dialect is not Postgres.
  */
@@ -82,7 +76,14 @@ export async function planSchema<K extends KyselyLike>(
   ddl: (db: K) => unknown,
   options: PlanOptions = {},
 ): Promise<SchemaPlan> {
-  const { shadow, ...given } = checkFields('options', options, OPTIONS) as PlanOptions;
+  if (typeof ddl !== 'function') {
+    throw new TypeError(problem('ddl', 'be a function', ddl, 'plan the schema'));
+  }
+  const { shadow, ...given } = checkFields('options', options, {
+    dialect: RULES.dialect,
+    schema: RULES.schema,
+    shadow: { type: 'object', words: 'be a Kysely instance' },
+  }) as PlanOptions;
   const { db: placed, dialect, schema } = placedOf(databaseOf(db), given);
   const statements = await record(placed, [ddl as Run], {
     dialect,

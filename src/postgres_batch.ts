@@ -51,10 +51,6 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
     database: pool,
     async execute(statements, signal) {
       const client = await pool.connect();
-      if (signal?.aborted) {
-        client.release();
-        throw signal.reason;
-      }
       // A client on loan has no listener of its pool's, and Node ends a process whose emitter of
       // an 'error' has none. The query that was under way rejects all the same.
       const ignore = () => {};
@@ -64,7 +60,7 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
         client.removeListener?.('error', ignore);
       };
       try {
-        const rows = await runOn(client, statements);
+        const rows = await runOn(client, statements, signal);
         release(false);
         return rows;
       } catch (error) {
@@ -81,12 +77,14 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
 async function runOn(
   client: PostgresClientLike,
   statements: readonly BatchStatement[],
+  signal: AbortSignal | undefined,
 ): Promise<Record<string, unknown>[][]> {
   const unit = statements.length === 1
     ? statements
     : [{ sql: 'begin', parameters: [] }, ...statements, { sql: 'commit', parameters: [] }];
   const rows: Record<string, unknown>[][] = [];
   for (let at = 0; at < unit.length;) {
+    signal?.throwIfAborted();
     const end = unit.findIndex((s, index) => index >= at && s.parameters.length > 0);
     const group = unit.slice(at, end === at ? at + 1 : end === -1 ? unit.length : end);
     // A line break first, since a statement may end in a comment.

@@ -16,7 +16,7 @@ import {
   type SchemaErrorDetails,
   StatementRefusedError,
 } from './errors.ts';
-import { instanceOn } from './instances.ts';
+import { instanceOn, introspectionOf } from './instances.ts';
 import {
   type CompiledQuery,
   type Connection,
@@ -29,7 +29,7 @@ import { type Dialect, isRead, refusalInUnit, type Statement, statementsOf } fro
 import { copyOf } from './values.ts';
 import type { Patience } from './wait.ts';
 
-export interface RecordOptions {
+interface RecordOptions {
   readonly dialect: Dialect;
   readonly details: SchemaErrorDetails;
   readonly shadow?: Database | undefined;
@@ -130,8 +130,7 @@ class Recorder {
       (own) => {
         if (!shadow) return this.#refuse('an introspection', 'it reads the database');
         // On the instance that asks: in a transaction that has the only connection.
-        const Introspector = shadow.introspection.constructor as new (db: unknown) => object;
-        return new Introspector(own);
+        return introspectionOf(shadow, own);
       },
     );
   }

@@ -19,7 +19,8 @@ export interface BootstrapResult {
    * - `'upgraded'`: by this call, from an older version.
    * - `'already-installed'`: found at the first look.
    * - `'waited'`: another caller was installing; this one waited until it was done.
-   * - `'pending'`: another caller is installing, and `onContention` is `'return'`.
+   * - `'pending'`: another caller is installing, or the database was busy, and `onContention` is
+   *   `'return'`. Call again.
    */
   readonly outcome: 'installed' | 'upgraded' | 'already-installed' | 'waited' | 'pending';
   /** With `'upgraded'`: the version that the database was at. */

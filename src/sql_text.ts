@@ -7,7 +7,7 @@
 /** The two families of SQL that the library speaks. */
 export type Dialect = 'sqlite' | 'postgres';
 
-export interface Token {
+interface Token {
   /** Strings, quoted identifiers and single characters are of no interest to anybody. */
   readonly kind: 'word' | 'parameter' | 'comment' | 'space' | 'other';
   readonly text: string;
@@ -42,7 +42,7 @@ function anyOf(...pieces: RegExp[]): RegExp {
 
 /** Splits SQL into its pieces; joined, their texts are the SQL again. */
 export function tokens(sql: string, dialect: Dialect): Token[] {
-  return piecesOf(sql, dialect).map((text) => ({ kind: kindOf(text, dialect), text }));
+  return piecesOf(sql, dialect).map((text) => ({ kind: kindOfPiece(text, dialect), text }));
 }
 
 function piecesOf(sql: string, dialect: Dialect): string[] {
@@ -58,7 +58,7 @@ function piecesOf(sql: string, dialect: Dialect): string[] {
 }
 
 /** The kind of a piece, by how it begins. Asked for every piece of every DDL, so it is no regex. */
-function kindOf(piece: string, dialect: Dialect): Token['kind'] {
+function kindOfPiece(piece: string, dialect: Dialect): Token['kind'] {
   const first = piece[0]!;
   if (first === ' ') return 'space';
   if ((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first === '_') {
@@ -113,7 +113,7 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
     [words, said] = [[], []];
   };
   for (const piece of piecesOf(text, dialect)) {
-    const kind = kindOf(piece, dialect);
+    const kind = kindOfPiece(piece, dialect);
     if (piece === ';' && !isBody && parens === 0) end();
     else if (kind === 'word') {
       const word = piece.toLowerCase();

@@ -23,7 +23,7 @@ export function timeoutError(
     ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
       `runs until ${holder.leaseUntil.toISOString()}`
     : cause !== undefined
-    ? `the database was busy: ${messageOf(cause)}`
+    ? `the last try ended with: ${messageOf(cause)}`
     : 'another caller is installing in a transaction, or the database does not answer';
   const problem = `not installed after waiting ${Math.round(patience.elapsedMs)} ms, where ` +
     `'waitTimeoutMs' is ${waitTimeoutMs}; ${found}. Call again, or raise it if the schema takes longer`;

@@ -90,7 +90,11 @@ export class Patience {
   /** One step of the back-off, cut short by deadline and signal. */
   async pause(): Promise<void> {
     this.check();
-    await this.race(sleep(this.#backoff.next()));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const over = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#backoff.next());
+    });
+    await this.race(over).finally(() => clearTimeout(timer));
   }
 
   /**

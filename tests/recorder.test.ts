@@ -654,6 +654,41 @@ test('unless told otherwise, the error of a ddl is kept for a second', async () 
   }
 });
 
+test('the error that those get who come to the ddl later does not make that longer', async () => {
+  const real = performance.now;
+  let now = 0;
+  performance.now = () => now;
+  try {
+    let [runs, probes] = [0, 0];
+    const ddl = (_: Db) => Promise.reject(new Error(`run ${++runs}`));
+    const held = Promise.withResolvers<void>();
+    const execute = async (statements: readonly unknown[]) => {
+      if (++probes === 2) await held.promise;
+      return statements.map(() => []);
+    };
+    const ensure = createBootstrap({ version: '0001', ddl, batch: { database: {}, execute } });
+    const db = instance('sqlite');
+    const calls = [ensure(db), ensure(db)];
+    await assert.rejects(calls[0]!, { message: 'run 1' });
+    now = 900;
+    held.resolve();
+    await assert.rejects(calls[1]!, { message: 'run 1' });
+    now = 1_000;
+    await assert.rejects(ensure(db), { message: 'run 2' });
+  } finally {
+    performance.now = real;
+  }
+});
+
+test('a ddl that is no function is refused', async () => {
+  for (const ddl of ['create table a (b int)', undefined, { statements: [] }]) {
+    await assert.rejects(planSchema(instance('sqlite'), ddl as never), {
+      name: 'TypeError',
+      message: /^Cannot plan the schema as 'ddl' must be a function: current value is /,
+    });
+  }
+});
+
 // What is bound is nobody's business.
 
 const SECRET = 'hunter2';

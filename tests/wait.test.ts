@@ -54,6 +54,32 @@ test('the deadline cuts what does not end, and no sooner', async () => {
   assert.deepEqual(one.exhausted(), { error: TIMEOUT });
 });
 
+test('a pause that is cut leaves no timer behind', async () => {
+  const real = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  const running = new Set<unknown>();
+  Object.assign(globalThis, {
+    setTimeout: (run: () => void, ms: number) => {
+      const timer = real.setTimeout(run, ms);
+      running.add(timer);
+      return timer;
+    },
+    clearTimeout: (timer: number) => {
+      running.delete(timer);
+      real.clearTimeout(timer);
+    },
+  });
+  try {
+    const controller = new AbortController();
+    const pausing = patience(5_000, controller.signal).pause();
+    assert.ok(running.size > 0);
+    controller.abort(TIMEOUT);
+    assert.equal(await thrownBy(pausing), TIMEOUT);
+    assert.equal(running.size, 0);
+  } finally {
+    Object.assign(globalThis, real);
+  }
+});
+
 test('one deadline holds for all waits of a caller together', async () => {
   const one = patience(200);
   let steps = 0;

@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { Kysely, sql } from 'kysely';
+import { Kysely, type KyselyPlugin, OperationNodeTransformer, sql } from 'kysely';
 
 import {
   createBootstrap,
@@ -202,6 +202,20 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'and so is a prefix of one',
+    each: true,
+    async run(t) {
+      const ensure = ensureOf(t);
+      for (const prefix of ['acme_', 'globex_']) {
+        const plugged = t.connect().withPlugin(prefixing(prefix));
+        const call = () => ensure(plugged, { key: 'one database' });
+        assert.equal((await call()).outcome, 'installed');
+        assert.equal((await call()).durationMs, 0);
+        await assertUsable(plugged);
+      }
+    },
+  },
+  {
     name: 'a cooldown of 0 is none, and one that is forgotten is over',
     async run(t) {
       let runs = 0;
@@ -259,6 +273,34 @@ export const cases: readonly Case[] = [
       assert.equal(await within(2_000, aborted), controller.signal.reason);
       await thrownAs(WaitTimeoutError, ensure(db));
       await removeRow(t.connect());
+      assert.equal((await ensure(db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'nor does what comes of a ddl that its caller has given up',
+    needs: { transactions: true },
+    async run(t) {
+      const later = gate();
+      const over = gate();
+      let runs = 0;
+      const ensure = ensureOf(t, {
+        strategy: 'transaction',
+        failureCooldownMs: 60_000,
+        ddl: async (db: Db) => {
+          if (++runs > 1) return install(db);
+          await later.opened;
+          await createTable(db, 'late').finally(over.open);
+        },
+      });
+      const db = t.connect();
+      const controller = new AbortController();
+      const aborted = thrownBy(ensure(db, { signal: controller.signal }));
+      while (runs === 0) await sleep(5);
+      controller.abort();
+      assert.equal(await within(2_000, aborted), controller.signal.reason);
+      later.open();
+      await over.opened;
+      await sleep(20);
       assert.equal((await ensure(db)).outcome, 'installed');
     },
   },
@@ -433,4 +475,21 @@ function ensureOf(
   // What is remembered is remembered of the batch's database.
   withBatch.forget = (key) => ensure.forget(key instanceof Kysely ? batchOf(key)?.database : key);
   return withBatch;
+}
+
+/** A plugin that puts a prefix before the name of every table. */
+function prefixing(prefix: string): KyselyPlugin {
+  const transformer = new class extends OperationNodeTransformer {
+    override transformSchemableIdentifier(
+      ...args: Parameters<OperationNodeTransformer['transformSchemableIdentifier']>
+    ) {
+      const node = super.transformSchemableIdentifier(...args);
+      const name = `${prefix}${node.identifier.name}`;
+      return { ...node, identifier: { ...node.identifier, name } };
+    }
+  }();
+  return {
+    transformQuery: ({ node }) => transformer.transformNode(node),
+    transformResult: ({ result }) => Promise.resolve(result),
+  };
 }

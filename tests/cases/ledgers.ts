@@ -90,6 +90,17 @@ const FOREIGN: readonly ForeignTable[] = [
     },
   },
   {
+    tool: 'somebody who has states, too,',
+    telling: ['id'],
+    async create(db, t, name) {
+      await db.schema.createTable('migrations')
+        .addColumn('id', serial(t), (column) => column.primaryKey())
+        .addColumn('name', 'varchar(255)')
+        .addColumn('state', 'varchar(255)').execute();
+      await db.insertInto('migrations').values({ name, state: 'installed' }).execute();
+    },
+  },
+  {
     tool: 'somebody with a key of two columns',
     telling: ['name', 'app'],
     async create(db, _, name) {

@@ -22,6 +22,7 @@ import {
   type CaseDdl,
   createTable,
   type Db,
+  gate,
   install,
   ledger,
   Log,
@@ -115,6 +116,36 @@ export const cases: readonly Case[] = [
       await Promise.allSettled(lost);
       assert.deepEqual(await present(t.connect(), tables), []);
       assert.equal((await bootstrap(t, t.connect(), install)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'and so is one that is still under way when the ddl returns',
+    needs: { transactions: true },
+    async run(t) {
+      const underWay = gate();
+      const returned = gate();
+      const db = faulty(t.connect(), {
+        async query(text, send) {
+          if (!/late/.test(text)) return await send();
+          underWay.open();
+          await returned.opened;
+          throw new Error('it fails when nobody looks any more');
+        },
+      });
+      let late: Promise<void> | undefined;
+      const failing = bootstrap(t, db, async (db) => {
+        await createTable(db, 'awaited');
+        late = createTable(db, 'late').catch(() => {});
+        await underWay.opened;
+      }, { strategy: 'transaction' });
+      try {
+        const error = await thrownAs(StatementRefusedError, within(10_000, failing));
+        assert.match(error.message, /still under way.*Await each statement/);
+      } finally {
+        returned.open();
+        await late;
+      }
+      assert.deepEqual(await present(t.connect(), ['awaited', 'late', 'migrations']), []);
     },
   },
   {
@@ -237,12 +268,7 @@ export const cases: readonly Case[] = [
       for (const version of ['[1]', '{"v":1}']) {
         const table = version === '[1]' ? 'one' : 'two';
         const ddl: CaseDdl = (db) => createTable(db, table);
-        const plain = t.connect();
-        const db = faulty(plain, {}).withPlugin(new ParseJSONResultsPlugin());
-        if (t.strategy === 'batch') {
-          assert.equal((await bootstrap(t, plain, ddl, { version })).outcome, 'installed');
-          continue;
-        }
+        const db = faulty(t.connect(), {}).withPlugin(new ParseJSONResultsPlugin());
         const times = { waitTimeoutMs: 5_000 };
         assert.equal((await bootstrap(t, db, ddl, { version, ...times })).outcome, 'installed');
         assert.equal((await bootstrap(t, db, ddl, { version })).outcome, 'already-installed');
