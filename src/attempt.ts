@@ -18,9 +18,8 @@ import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
 import { checksumToKeep, type Work, workFor } from './work.ts';
 
-const STILL_RUNNING =
-  `the ddl is still running past 'waitTimeoutMs' or an aborted 'signal'. If it ` +
-  `waits for a connection that its own transaction holds: use the instance it was given`;
+const MAY_WAIT = `. It may be waiting for the connection that its own transaction holds: use the ` +
+  `instance it was given`;
 
 export class Attempt {
   readonly #call: Call;
@@ -185,7 +184,11 @@ export class Attempt {
     const isUnanswered = this.#phase === 'finish' &&
       performance.now() - this.#finishingSince >= this.#call.settings.leaseMs;
     if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) {
-      if (this.#phase === 'ddl') this.#call.log(STILL_RUNNING);
+      if (this.#phase === 'ddl') {
+        this.#call.log(
+          `the ddl is still running past 'waitTimeoutMs' or an aborted 'signal'${MAY_WAIT}`,
+        );
+      }
       return undefined;
     }
     const isStalled = isUnsent && !gate.hasIssued && !this.#call.patience.isAborted;
@@ -198,8 +201,7 @@ export class Attempt {
 
   #stalled(): DdlStalledError {
     return new DdlStalledError(
-      `${NO_STATEMENT}. It may be waiting for the connection that its own transaction holds: use ` +
-        `that instance, or strategy 'lease'. What it does elsewhere from now on is not undone`,
+      `${NO_STATEMENT}${MAY_WAIT}, or strategy 'lease'. What it does elsewhere from now on is not undone`,
       this.#call.details,
     );
   }

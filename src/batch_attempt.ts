@@ -9,7 +9,7 @@ import { type Call, readRows, watchDdl } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { batchEnd, batchEpilogue, batchPrologue, creation } from './postgres.ts';
+import { creation, politely } from './postgres.ts';
 import { record } from './recorder.ts';
 import { checksumToKeep, deadOwners, type Work } from './work.ts';
 
@@ -70,18 +70,15 @@ export class BatchAttempt {
     seen: readonly LedgerRow[],
     checksum: string | null,
   ): Promise<BatchStatement[]> {
-    const { ledger, handle, dialect, schema, settings: { leaseMs } } = this.#call;
+    const { ledger, handle } = this.#call;
     const { entries } = this.#work;
-    const isPostgres = dialect === 'postgres';
-    const ours: BatchStatement[] = isPostgres ? [batchPrologue(leaseMs)] : [];
+    const ours: BatchStatement[] = [];
     if (isLedgerMissing) ours.push(...await creation(this.#call, handle));
     const dead = deadOwners(entries, seen);
     if (dead.length > 0) ours.push(ledger.discard(dead, this.owner));
     // No "on conflict": another caller's row must fail this statement, and so the whole batch.
     ours.push(ledger.install(entries, this.owner, checksum));
-    if (isPostgres) ours.push(batchEpilogue(schema));
-    const end = isPostgres ? [batchEnd(schema)] : [];
-    return [...ours, ...ddl, ...end];
+    return politely(this.#call, ours, ddl);
   }
 
   async #send(unit: readonly BatchStatement[], gone: AbortSignal): Promise<LedgerRow[]> {

@@ -58,9 +58,8 @@ export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T>
     return await run();
   } catch (error) {
     // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.
-    const isCut = [DdlStalledError, LeaseLostError, WaitTimeoutError].some((type) =>
-      error instanceof type
-    ) || (patience.isAborted && error === signal?.reason);
+    const isCut = error instanceof DdlStalledError || error instanceof LeaseLostError ||
+      error instanceof WaitTimeoutError || (patience.isAborted && error === signal?.reason);
     if (isCut) throw error;
     ddlErrors.add(error);
     // At once, as others of this process may be next in the queue for the connection.

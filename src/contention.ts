@@ -62,15 +62,29 @@ export function contentionOf(error: unknown): Contention | undefined {
   return SIGNS.find(([, sign]) => sign.test(text))?.[0];
 }
 
-/** True if a table is not there. */
-export function isMissingTable(error: unknown): boolean {
-  return /<42P01>|no such table/.test(said(error));
+function says(sign: RegExp): (error: unknown) => boolean {
+  return (error) => sign.test(said(error));
 }
 
+/** True if a table is not there. */
+export const isMissingTable = says(/<42P01>|no such table/);
+
 /** True if a column is not there, as in a ledger of an older release or another tool's table. */
-export function isMissingColumn(error: unknown): boolean {
-  return /<42703>|no such column|has no column named/.test(said(error));
-}
+export const isMissingColumn = says(/<42703>|no such column|has no column named/);
+
+/** True if Postgres says that a statement failed earlier in this transaction. */
+export const isAbortedTransaction = says(/<25P02>/);
+
+/** True if there is no transaction any more, since the engine has ended it itself. */
+export const isTransactionGone = says(/no transaction is active|TRANSACTION_CLOSED/);
+
+/** True if a driver says that it has no transactions, rather than that one failed. */
+export const isTransactionUnsupported = says(
+  /transactions?\b.*\b(not|n't|un)\s?(be |yet )?support|(not|n't) support.*\btransactions?|use the state\.storage\.transaction/i,
+);
+
+/** True if advisory locks are not to be had, as through Hyperdrive, or what their key is made with. */
+export const isAdvisoryLockUnsupported = says(/advisory|hashtext/i);
 
 /** True if a row with the same key is in `table` already. */
 export function isUniqueViolation(error: unknown, table: string): boolean {
@@ -79,26 +93,4 @@ export function isUniqueViolation(error: unknown, table: string): boolean {
   const keys = [`${table.slice(0, 58)}_pkey`, `${table.slice(0, 50)}_previous_key`];
   return text.includes(`UNIQUE constraint failed: ${table}.`) || text.includes('<23505>') &&
       keys.some((key) => text.includes(`[${key}]`) || text.includes(`"${key}"`));
-}
-
-/** True if Postgres says that a statement failed earlier in this transaction. */
-export function isAbortedTransaction(error: unknown): boolean {
-  return said(error).includes('<25P02>');
-}
-
-/** True if there is no transaction any more, since the engine has ended it itself. */
-export function isTransactionGone(error: unknown): boolean {
-  return /no transaction is active|TRANSACTION_CLOSED/.test(said(error));
-}
-
-/** True if a driver says that it has no transactions, rather than that one failed. */
-export function isTransactionUnsupported(error: unknown): boolean {
-  const text = said(error);
-  return /transactions?\b.*\b(not|n't|un)\s?(be |yet )?support|(not|n't) support.*\btransactions?/i
-    .test(text) || /use the state\.storage\.transaction/.test(text);
-}
-
-/** True if advisory locks are not to be had, as through Hyperdrive, or what their key is made with. */
-export function isAdvisoryLockUnsupported(error: unknown): boolean {
-  return /advisory|hashtext/i.test(said(error));
 }

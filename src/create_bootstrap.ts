@@ -139,7 +139,7 @@ export function createBootstrap<K extends KyselyLike>(
       const places = memory(key).get(key) ?? new Map<string, Known>();
       const { installed, failure } = places.get(place) ?? {};
       // An error that is rethrown is no new one.
-      const isKept = known.failure && failure && performance.now() < failure.until;
+      const isKept = known.failure && performance.now() < (failure?.until ?? 0);
       if (!installed && !isKept) memory(key).set(key, places.set(place, known));
     };
     const result = await bootstrap(db, { ...settings, ...given }, {

@@ -85,23 +85,25 @@ export async function creation(call: Call, handle: Handle): Promise<CompiledQuer
 }
 
 /**
- * What a batch begins with. It holds no conversation, so it cannot try a lock and leave; but it
- * need not queue behind another caller with a connection in hand for long, nor hold the claim for
- * hours where its client vanished between two requests.
+ * A whole batch: our statements and the DDL, with what makes them polite. It holds no conversation,
+ * so it cannot try a lock and leave; but it need not queue behind another caller with a connection
+ * in hand for long, nor hold the claim for hours where its client vanished between two requests.
  */
-export function batchPrologue(leaseMs: number): BatchStatement {
-  return plain(`select ${politeness(leaseMs).join(', ')}`);
-}
-
-/** What stands between our statements of a batch and the DDL. */
-export function batchEpilogue(schema: string | undefined): BatchStatement {
+export function politely(
+  { dialect, schema, settings: { leaseMs } }: Call,
+  ours: readonly BatchStatement[],
+  ddl: readonly BatchStatement[],
+): BatchStatement[] {
+  if (dialect !== 'postgres') return [...ours, ...ddl];
+  const select = (...columns: string[]) => plain(`select ${columns.join(', ')}`);
   const path = schema === undefined ? [] : [ahead(schema)];
-  return plain(`select ${[RESTORED, ...path].join(', ')}`);
-}
-
-/** What a batch ends with. */
-export function batchEnd(schema: string | undefined): BatchStatement {
-  return plain(`select ${pathRestored(schema)}`);
+  return [
+    select(...politeness(leaseMs)),
+    ...ours,
+    select(RESTORED, ...path),
+    ...ddl,
+    select(pathRestored(schema)),
+  ];
 }
 
 /** Puts a schema ahead of the search path, until the transaction ends. */

@@ -17,16 +17,17 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** The pauses between looks at a ledger that another caller is busy with. */
-export class Backoff {
-  #stepMs = FIRST_STEP_MS;
-
-  /** The next pause in milliseconds: longer each time, and jittered so that callers spread out. */
-  next(): number {
-    const stepMs = this.#stepMs;
-    this.#stepMs = Math.min(stepMs * STEP_GROWTH, LONGEST_STEP_MS);
+/**
+ * The pauses between looks at a ledger that another caller is busy with, in milliseconds: longer each
+ * time, and jittered so that callers spread out.
+ */
+export function backoff(): () => number {
+  let nextMs = FIRST_STEP_MS;
+  return () => {
+    const stepMs = nextMs;
+    nextMs = Math.min(stepMs * STEP_GROWTH, LONGEST_STEP_MS);
     return stepMs * (0.5 + Math.random() / 2);
-  }
+  };
 }
 
 /** Sends what is harmless to repeat until the database is not busy, for a moment. */
@@ -35,14 +36,14 @@ export async function patiently<T>(
   limitMs: number = PATIENT_MS,
   isPassing: (error: unknown) => boolean = (error) => contentionOf(error) !== undefined,
 ): Promise<T> {
-  const backoff = new Backoff();
+  const nextPauseMs = backoff();
   const startedAt = performance.now();
   for (;;) {
     try {
       return await send();
     } catch (error) {
       if (performance.now() - startedAt > limitMs || !isPassing(error)) throw error;
-      await sleep(backoff.next());
+      await sleep(nextPauseMs());
     }
   }
 }
@@ -50,7 +51,7 @@ export async function patiently<T>(
 /** What one caller is ready to wait: until a deadline, or until its signal is aborted. */
 export class Patience {
   readonly #startedAt = performance.now();
-  readonly #backoff = new Backoff();
+  readonly #nextPauseMs = backoff();
   readonly #waitTimeoutMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #timeout: () => unknown;
@@ -92,7 +93,7 @@ export class Patience {
     this.check();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const over = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#backoff.next());
+      timer = setTimeout(resolve, this.#nextPauseMs());
     });
     await this.race(over).finally(() => clearTimeout(timer));
   }

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Backoff, Patience, sleep } from '../src/wait.ts';
+import { backoff, Patience, sleep } from '../src/wait.ts';
 
 const TIMEOUT = new Error('timeout');
 
@@ -25,15 +25,14 @@ async function thrownBy(promise: Promise<unknown>): Promise<unknown> {
 }
 
 test('the back-off begins short, grows, and never passes a second', () => {
-  const backoff = new Backoff();
-  const steps = Array.from({ length: 60 }, () => backoff.next());
+  const steps = Array.from({ length: 60 }, backoff());
   assert.ok(steps[0]! > 0 && steps[0]! <= 50, `${steps[0]}`);
   assert.ok(steps.every((step) => step > 0 && step <= 1_000), steps.join());
   assert.ok(steps.slice(40).every((step) => step >= 250), steps.join());
 });
 
 test('the back-off is jittered, so that callers spread out', () => {
-  const firsts = new Set(Array.from({ length: 20 }, () => new Backoff().next()));
+  const firsts = new Set(Array.from({ length: 20 }, () => backoff()()));
   assert.ok(firsts.size > 15, `${firsts.size}`);
 });
 

@@ -303,8 +303,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a DDL that was given up goes on',
     file: 'gate.ts',
-    find: '}\n    if (this.end) throw this.end.error;',
-    replace: '}',
+    find: 'this.#tooLate(sql);\n    if (this.end) throw this.end.error;',
+    replace: 'this.#tooLate(sql);',
   },
   {
     name: 'no look again after a renewal in the gate',
@@ -365,8 +365,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: the DDL stands before the guard',
     file: 'batch_attempt.ts',
-    find: '[...ours, ...ddl, ...end]',
-    replace: '[...ddl, ...ours, ...end]',
+    find: 'politely(this.#call, ours, ddl)',
+    replace: 'politely(this.#call, ddl, ours)',
   },
   {
     name: "batch: a column that is missing is the ledger's",
@@ -518,5 +518,36 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'contention.ts',
     find: 'text.includes(`UNIQUE constraint failed: ${table}.`)',
     replace: "text.includes('UNIQUE constraint failed: ')",
+  },
+  // What stands beside the protocol
+  {
+    name: 'a statement that is under way when the DDL returns is left to itself',
+    file: 'gate.ts',
+    find: 'if (this.#inFlight > 0)',
+    replace: 'if (this.#inFlight > 1)',
+  },
+  {
+    name: 'introspection goes around the gate',
+    file: 'instances.ts',
+    find: 'introspectionOf(trx, own)',
+    replace: 'trx.introspection',
+  },
+  {
+    name: 'an abort is told as a DDL that hangs',
+    file: 'attempt.ts',
+    find: ' && !this.#call.patience.isAborted',
+    replace: '',
+  },
+  {
+    name: 'a table with states is a ledger',
+    file: 'ledger_row.ts',
+    find: "'lease' in row",
+    replace: "'state' in row",
+  },
+  {
+    name: 'memory: a prefix is no place of its own',
+    file: 'create_bootstrap.ts',
+    find: "tableOf(compile(builderOf(db).selectFrom!('t').selectAll!()))",
+    replace: "tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema",
   },
 ];
