@@ -51,6 +51,10 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
     database: pool,
     async execute(statements, signal) {
       const client = await pool.connect();
+      if (signal?.aborted) {
+        client.release();
+        throw signal.reason;
+      }
       // A client on loan has no listener of its pool's, and Node ends a process whose emitter of
       // an 'error' has none. The query that was under way rejects all the same.
       const ignore = () => {};

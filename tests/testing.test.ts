@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sql } from 'kysely';
+import { CamelCasePlugin, sql } from 'kysely';
 
 import { type BootstrapConfig, planSchema, type Strategy } from '../mod.ts';
 import { type FreshDatabase, type SchemaReport, testSchema } from '../src/testing.ts';
@@ -53,7 +53,7 @@ const sqlite = engineNamed('sqlite');
 
 function onSqlite(
   config: Partial<BootstrapConfig<Db>>,
-  more: { callers?: number; first?: CaseDdl } = {},
+  more: { callers?: number; first?: CaseDdl; database?: () => Promise<FreshDatabase<Db>> } = {},
 ): Promise<SchemaReport> {
   const database = databasesOf(sqlite);
   return testSchema({ database, config: { version: '0001', ddl: once, ...config }, ...more });
@@ -297,8 +297,16 @@ test(
 );
 
 test('drift, contention and naming plugins in the config do no harm', { timeout }, async () => {
-  const report = await onSqlite({ onDrift: 'error', onContention: 'return', onNewer: 'error' });
+  const database = async () => {
+    const plain = await databasesOf(sqlite)();
+    const connect = async () => (await plain.connect()).withPlugin(new CamelCasePlugin());
+    return { ...plain, connect };
+  };
+  const ddl: CaseDdl = (db) => createTable(db, 'userSettings');
+  const config = { ddl, onDrift: 'error', onContention: 'return', onNewer: 'error' } as const;
+  const report = await onSqlite(config, { database });
   assert.ok(report.passed, report.toString());
+  assert.match(report.toString(), /create table "user_settings"/);
 });
 
 test('what is wrong with the config is thrown before a database is made', { timeout }, async () => {

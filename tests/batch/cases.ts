@@ -216,10 +216,10 @@ export const CASES: readonly BatchCase[] = [
   {
     name: 'a claim that still holds is waited for, and taken over once it has run out',
     async run(stage) {
-      await claim(stage, 700);
+      const endsAt = await claim(stage, 700);
       const result = await stage.bootstrap();
       assert.equal(result.outcome, 'installed');
-      assert.ok(result.durationMs > 300, `${result.durationMs}`);
+      assert.ok(Date.now() >= endsAt - 50, 'too early');
       await assertTables(stage, ['before', ...namesOf(TABLES)]);
     },
   },

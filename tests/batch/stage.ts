@@ -85,13 +85,14 @@ export async function ledgerOf(
   }));
 }
 
-/** Writes somebody else's claim, which has so many milliseconds left. */
-export async function claim(stage: Stage, leaseMs: number): Promise<void> {
+/** Writes somebody else's claim, which has so many milliseconds left, and gives back its end. */
+export async function claim(stage: Stage, leaseMs: number): Promise<number> {
   const { db } = stage.caller();
   await stage.bootstrap({ version: '0000_before', ddl: (db) => createMark(db, 'before') });
   const now = Date.now();
   await sql`insert into migrations (name, state, owner, lease, since)
     values (${VERSION}, 'installing', 'somebody', ${now + leaseMs}, ${now})`.execute(db);
+  return now + leaseMs;
 }
 
 /** A ledger as release 1.0.0 made it. */

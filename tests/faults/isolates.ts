@@ -129,25 +129,36 @@ async function endOnce(
   { end, moment, n }: { end: End; moment: Moment; n: number },
   toll: Toll,
 ): Promise<void> {
-  const all = await isolates();
-  const proxy = await startProxy('http', all.endpoint());
-  const isHalted = 'beforeStatement' in moment;
-  const halt = isHalted ? { haltBefore: moment.beforeStatement } : {};
-  const held = call(database, strategy, halt, proxy)
-    .then((settled) => ({ settled, mark: 'by_held' }), () => undefined);
-  if (isHalted) await within(CEILING_MS, until(() => isSigned(database)));
-  else await sleep(moment.afterMs);
-  if (end === 'cancel') proxy.inflict('cut');
-  else await all[end]();
-
-  const answer = await within(CEILING_MS, held);
-  await proxy.stop();
-  const acknowledged = acknowledgedIn(answer ? [answer] : []);
+  const settled = await callAndEnd(database, strategy, end, moment);
+  const acknowledged = acknowledgedIn(settled ? [{ settled, mark: 'by_held' }] : []);
   const left = await judge(database, { strategy, acknowledged }, () => callerOn(onD1, database), {
     next: D1_STRATEGIES[(n >> 1) % D1_STRATEGIES.length]!,
     isAtOnce: n % 2 === 1,
   });
   toll.add(left, acknowledged.length);
+}
+
+/** The answer of a call that is ended, if it was given before that. */
+async function callAndEnd(
+  database: IsolateDatabase,
+  strategy: Strategy,
+  end: End,
+  moment: Moment,
+): Promise<IsolateAnswer | undefined> {
+  const all = await isolates();
+  const proxy = await startProxy('http', all.endpoint());
+  try {
+    const isHalted = 'beforeStatement' in moment;
+    const halt = isHalted ? { haltBefore: moment.beforeStatement } : {};
+    const held = call(database, strategy, halt, proxy).catch(() => undefined);
+    if (isHalted) await within(CEILING_MS, until(() => isSigned(database)));
+    else await sleep(moment.afterMs);
+    if (end === 'cancel') proxy.inflict('cut');
+    else await all[end]();
+    return await within(CEILING_MS, held);
+  } finally {
+    await proxy.stop();
+  }
 }
 
 async function isSigned(database: IsolateDatabase): Promise<boolean> {

@@ -104,7 +104,9 @@ async function measure(wired: WireSubject, strategy: Strategy): Promise<number> 
   let requests = 0;
   await onWire(wired, strategy, async (stage) => {
     const resolved = () => requests = stage.proxy.requests.length;
-    const { outcome } = await call(stage, 'by_0', { resolved });
+    // A renewal would be one that the next call may not need.
+    const leaseMs = WAIT_TIMEOUT_MS - 1_000;
+    const { outcome } = await call(stage, 'by_0', { resolved, leaseMs });
     assert.equal(outcome, 'installed');
   });
   return requests;
@@ -132,7 +134,10 @@ async function breakOnce(
   const nextOn = () => sturdyCaller(wired.subject, database);
   const choices = { next: STRATEGIES[n % STRATEGIES.length]!, isAtOnce: n % 2 === 1 };
 
-  const sprung = proxy.inflictAt(place, fault);
+  let hasStruck = false;
+  const sprung = proxy.inflictAt(place, fault).then(() => {
+    hasStruck = true;
+  });
   const calling = call(stage, 'by_held');
   await within(CEILING_MS, isHeld ? Promise.race([sprung, calling]) : calling);
   if (isHeld) {
@@ -142,6 +147,8 @@ async function breakOnce(
     proxy.heal();
   }
   const settled = await within(CEILING_MS, calling);
+  assert.ok(hasStruck, `nothing was hit: ${JSON.stringify(settled)}`);
+  assert.equal(proxy.cuts, fault === 'lose answer' ? 1 : 0);
   const acknowledged = acknowledgedIn([{ settled, mark: 'by_held' }]);
   const mark = 'by_other';
   const left = await judge(database, { strategy, acknowledged }, nextOn, { ...choices, mark });

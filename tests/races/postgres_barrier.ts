@@ -20,12 +20,12 @@ import { FEW_TABLES, WAITS } from './counts.ts';
 import { inDatabase } from './postgres_stampede.ts';
 import { connectSturdily, sturdyPool } from './sturdy.ts';
 import { assertInTime, assertOneInstall } from './tally.ts';
-import { AGAIN, holdWinner, type Watched, watchPool, type Winner } from './winner.ts';
+import { AGAIN, holdWinner, watchPool, type Winner } from './winner.ts';
 
 const LOSERS = 10;
 
-/** No query of the app may take longer than this: generous, for a machine that does other things. */
-const CEILING_MS = 1_500;
+/** How many queries of the app must be served while they wait. */
+const QUERIES = 20;
 
 /** The strategies that hold a claim while the ddl runs. */
 const HOLDING = ['transaction', 'lease'] as const;
@@ -53,8 +53,8 @@ export interface Ending {
   readonly name: string;
   /** How many of those who wait install. */
   readonly installs: 0 | 1;
-  /** Holds a winner and gives back what ends it. */
-  hold(stage: Stage): Promise<() => Promise<void>>;
+  /** Holds a winner, and hands on what ends it. */
+  hold(stage: Stage, use: (end: () => Promise<void>) => Promise<void>): Promise<void>;
 }
 
 /** All but the one that never ends. */
@@ -62,44 +62,46 @@ export const ENDINGS: readonly Ending[] = [
   {
     name: 'is let go',
     installs: 0,
-    hold: async (stage) => {
-      const winner = await holdHere(stage);
-      return async () => {
-        winner.letGo();
-        assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
-      };
-    },
+    hold: (stage, use) =>
+      whileHeld(holdHere(stage), (winner) =>
+        use(async () => {
+          winner.letGo();
+          assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+        })),
   },
   {
     name: 'fails',
     installs: 1,
-    hold: async (stage) => {
-      const winner = await holdHere(stage);
-      return async () => {
-        winner.fail('on purpose');
-        assert.equal((await within(20_000, winner.settled)).error?.message, 'on purpose');
-      };
-    },
+    hold: (stage, use) =>
+      whileHeld(holdHere(stage), (winner) =>
+        use(async () => {
+          winner.fail('on purpose');
+          assert.equal((await within(20_000, winner.settled)).error?.message, 'on purpose');
+        })),
   },
   {
     name: 'has its connection cut',
     installs: 1,
-    hold: async (stage) => {
+    hold: async (stage, use) => {
       const proxy = await startProxy('postgres', (await stage.engine.start()).endpoint!);
-      const { engine, database } = stage;
-      const winner = await holdHere(stage, connectSturdily(engine, database, { via: proxy }));
-      return async () => {
-        proxy.inflict('cut');
-        winner.letGo();
-        assert.equal((await within(30_000, winner.settled)).outcome, 'threw');
+      try {
+        const { engine, database } = stage;
+        const db = connectSturdily(engine, database, { via: proxy });
+        await whileHeld(holdHere(stage, db), (winner) =>
+          use(async () => {
+            proxy.inflict('cut');
+            winner.letGo();
+            assert.equal((await within(30_000, winner.settled)).outcome, 'threw');
+          }));
+      } finally {
         await proxy.stop();
-      };
+      }
     },
   },
   {
     name: 'is killed',
     installs: 1,
-    hold: async ({ database, strategy }) => {
+    hold: async ({ database, strategy }, use) => {
       const process = await CallerProcess.start();
       const address = database.address!;
       await process.ask({ kind: 'open', engine: 'postgres', address }, 'opened');
@@ -108,9 +110,9 @@ export const ENDINGS: readonly Ending[] = [
         { kind: 'call', strategy, tables, leaseMs: WAITS.leaseMs, isHeld: true },
         'inside',
       );
-      return async () => {
+      await use(async () => {
         assert.equal(await process.kill(), 'SIGKILL');
-      };
+      });
     },
   },
 ];
@@ -122,6 +124,19 @@ function holdHere(
   return holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });
 }
 
+/** In the end it is let go at the latest: its database is closed only when it has ended. */
+async function whileHeld(
+  holding: Promise<Winner>,
+  use: (winner: Winner) => Promise<void>,
+): Promise<void> {
+  const winner = await holding;
+  try {
+    await use(winner);
+  } finally {
+    winner.letGo();
+  }
+}
+
 /** Ten wait, the app's queries do not, and it ends as it should. */
 export function waitForWinner(
   engine: Engine,
@@ -129,23 +144,24 @@ export function waitForWinner(
   { name, installs, hold }: Ending,
 ): Promise<void> {
   return inDatabase(engine, async (database) => {
-    const end = await hold({ database, engine, strategy });
-    const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const waiting = waitOn(pool, { strategy, leaseMs: WAITS.leaseMs });
-    const stop = watchPool(pool);
-    await sleep(WAITS.heldMs);
-    assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
-    const startedAt = performance.now();
-    await end();
-    const settled = await within(30_000, waiting.all);
-    const afterMs = Math.round(performance.now() - startedAt);
-    assertOneInstall(settled, installs);
-    const watched = await stop();
-    assertServed(watched);
-    tell(
-      `${engine.name}, ${strategy}, the winner ${name}: the others ended within ${afterMs} ms, ` +
-        `the app's ${watched.queries} queries took ${Math.round(watched.longestMs)} ms at most`,
-    );
+    await hold({ database, engine, strategy }, async (end) => {
+      const pool = connectSturdily(engine, database, { connections: LOSERS });
+      const waiting = waitOn(pool, { strategy, leaseMs: WAITS.leaseMs });
+      const watch = watchPool(pool);
+      await sleep(WAITS.heldMs);
+      await watch.served(QUERIES);
+      assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
+      const startedAt = performance.now();
+      await end();
+      const settled = await within(30_000, waiting.all);
+      const afterMs = Math.round(performance.now() - startedAt);
+      assertOneInstall(settled, installs);
+      const watched = await watch.stop();
+      tell(
+        `${engine.name}, ${strategy}, the winner ${name}: the others ended within ${afterMs} ms, ` +
+          `the app's ${watched.queries} queries took ${Math.round(watched.longestMs)} ms at most`,
+      );
+    });
   });
 }
 
@@ -154,11 +170,14 @@ export function waitForNothing(engine: Engine, strategy: Strategy): Promise<void
   return inDatabase(engine, async (database) => {
     const winner = await holdHere({ database, engine, strategy });
     const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const stop = watchPool(pool);
     const times = { waitTimeoutMs: WAITS.timeoutMs, leaseMs: 1_000 };
-    const settled = await within(20_000, waitOn(pool, { strategy, ...times }).all);
-    const watched = await stop();
-    assertServed(watched);
+    const waiting = waitOn(pool, { strategy, ...times });
+    const watch = watchPool(pool);
+    // Few, as there is only the time until the deadline.
+    await watch.served(5);
+    assert.equal(waiting.settled.length, 0, 'served only when the others had ended');
+    const settled = await within(20_000, waiting.all);
+    const watched = await watch.stop();
     const row = strategy === 'lease' ? await claimIn(database) : undefined;
     for (const { error, durationMs } of settled) {
       assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
@@ -183,17 +202,18 @@ export function waitForNothing(engine: Engine, strategy: Strategy): Promise<void
 /** A batch cannot be held inside its ddl by its caller; but the server may be slow with it. */
 export function waitForSlowBatch(): Promise<void> {
   return inDatabase(onPostgres.engine, async (database) => {
+    const holder = database.connect({ connections: 1 });
+    await sql`select pg_advisory_lock(1)`.execute(holder);
     const slow = callAndUse(callerOn(onPostgres, database), {
       tables: FEW_TABLES,
       ddl: async (db: Db) => {
         await schemaAgain(FEW_TABLES)(db);
-        await sql`do $$ begin perform pg_sleep(2); end $$`.execute(db);
+        await sql`do $$ begin perform pg_advisory_xact_lock(1); end $$`.execute(db);
       },
     });
     await until(async () => {
       const rows = await database.run(`select 1 from pg_stat_activity
-        where datname = current_database() and query like '%pg_sleep(2)%' and state = 'active'
-        and pid <> pg_backend_pid()`);
+        where datname = current_database() and wait_event = 'advisory'`);
       return rows.length > 0;
     });
     const pool = sturdyPool(database, { connections: LOSERS });
@@ -203,10 +223,12 @@ export function waitForSlowBatch(): Promise<void> {
     const all = Promise.all(
       Array.from({ length: LOSERS }, () => callAndUse(caller, { ...AGAIN, strategy: 'batch' })),
     );
-    const stop = watchPool(db);
+    const watch = watchPool(db);
+    await sleep(WAITS.heldMs);
+    await watch.served(QUERIES);
+    await sql`select pg_advisory_unlock(1)`.execute(holder);
     const settled = await within(20_000, all);
-    const watched = await stop();
-    assertServed(watched);
+    const watched = await watch.stop();
     assert.equal((await slow).outcome, 'installed');
     assertOneInstall(settled, 0);
     tell(
@@ -216,16 +238,17 @@ export function waitForSlowBatch(): Promise<void> {
   });
 }
 
-/** Ends their own way, each at its own time, in this order. */
+/** Each ends its own way at its own time, and none of them holds up another. */
 export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
   return inDatabase(engine, async (database) => {
     const winner = await holdHere({ database, engine, strategy });
     const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const order: string[] = [];
+    const order: number[] = [];
     const times = [1, 2, 3, 4, 5, 6].map((n) => 200 + n * WAITS.stepMs);
     const waits = times.map(async (ms, n) => {
       const isAborted = n % 2 === 1;
       const controller = new AbortController();
+      const startedAt = performance.now();
       const reason = new Error(`enough after ${ms}`);
       const timer = isAborted ? setTimeout(() => controller.abort(reason), ms) : undefined;
       const { error } = await callAndUse({ db: pool }, {
@@ -234,14 +257,17 @@ export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
         ...(isAborted ? { signal: controller.signal } : { waitTimeoutMs: ms }),
       });
       clearTimeout(timer);
-      order.push(`${ms}: ${error?.name}`);
+      order.push(n);
+      assert.equal(error?.name, isAborted ? 'Error' : 'WaitTimeoutError');
       if (isAborted) assert.equal(error?.message, reason.message);
+      // A timer may fire a moment early.
+      assert.ok(performance.now() - startedAt > ms - 10, `too early for ${ms} ms`);
     });
     await within(20_000, Promise.all(waits));
-    assert.deepEqual(
-      order,
-      times.map((ms, n) => `${ms}: ${n % 2 === 1 ? 'Error' : 'WaitTimeoutError'}`),
-    );
+    // On a busy machine those that are one step apart may change places.
+    for (const n of [0, 1, 2]) {
+      assert.ok(order.indexOf(n) < order.indexOf(n + 3), `ended in the order ${order}`);
+    }
     winner.letGo();
     assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
   });
@@ -303,12 +329,6 @@ function waitOn(
     return one;
   }));
   return { settled, all };
-}
-
-function assertServed({ queries, longestMs, error }: Watched): void {
-  assert.equal(error, undefined);
-  assert.ok(queries > 20, `${queries} queries`);
-  assert.ok(longestMs < CEILING_MS, `a query of the app took ${Math.round(longestMs)} ms`);
 }
 
 async function claimIn(database: TestDatabase): Promise<{ owner: string; since: number }> {

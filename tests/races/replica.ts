@@ -24,12 +24,23 @@ export interface Lag {
   readonly untilWrite: boolean;
 }
 
+/** A caller whose reads may be stale. */
+export interface Lagging extends Caller {
+  /** How many reads the replica has answered. */
+  readonly staleReads: number;
+}
+
 /**
  * The caller, whose reads outside of a transaction go to the replica at first: another database, in
  * the state that this one was in.
  */
-export function lagging({ db, batch }: Caller, replica: Db, { reads, untilWrite }: Lag): Caller {
+export function lagging({ db, batch }: Caller, replica: Db, { reads, untilWrite }: Lag): Lagging {
   let left = reads;
+  let staleReads = 0;
+  const toReplica = (): Db => {
+    staleReads++;
+    return replica;
+  };
   const isStale = (sql: string): boolean => {
     if (/^select\b/i.test(sql)) return left-- > 0;
     if (untilWrite) left = 0;
@@ -43,32 +54,36 @@ export function lagging({ db, batch }: Caller, replica: Db, { reads, untilWrite 
         compileQuery: (node, queryId) => executor.compileQuery(node, queryId),
       }),
       createIntrospector: () => db.introspection,
-      createDriver: () => new RoutingDriver(db, replica, isStale),
+      createDriver: () => new RoutingDriver(db, (sql) => isStale(sql) ? toReplica() : db),
     },
   });
-  if (!batch) return { db: routed, app: db };
-  const routedBatch: AtomicBatch = {
+  const routedBatch: AtomicBatch | undefined = batch && {
     ...batch,
     execute: async (statements) => {
       const stale = statements.map(({ sql }) => isStale(sql));
       if (statements.length > 1 || !stale[0]) return await batch.execute(statements);
       const { sql, parameters } = statements[0]!;
-      const { rows } = await replica.executeQuery({ sql, parameters } as CompiledQuery);
+      const { rows } = await toReplica().executeQuery({ sql, parameters } as CompiledQuery);
       return [rows as Record<string, unknown>[]];
     },
   };
-  return { db: routed, batch: routedBatch, app: db };
+  return {
+    db: routed,
+    app: db,
+    ...(routedBatch && { batch: routedBatch }),
+    get staleReads() {
+      return staleReads;
+    },
+  };
 }
 
 class RoutingDriver implements Driver {
   readonly #primary: Db;
-  readonly #replica: Db;
-  readonly #isStale: (sql: string) => boolean;
+  readonly #route: (sql: string) => Db;
 
-  constructor(primary: Db, replica: Db, isStale: (sql: string) => boolean) {
+  constructor(primary: Db, route: (sql: string) => Db) {
     this.#primary = primary;
-    this.#replica = replica;
-    this.#isStale = isStale;
+    this.#route = route;
   }
 
   async init(): Promise<void> {}
@@ -76,9 +91,7 @@ class RoutingDriver implements Driver {
   async releaseConnection(): Promise<void> {}
 
   acquireConnection(): Promise<DatabaseConnection> {
-    return Promise.resolve(
-      new RoutedConnection((sql) => this.#isStale(sql) ? this.#replica : this.#primary),
-    );
+    return Promise.resolve(new RoutedConnection(this.#route));
   }
 
   async beginTransaction(connection: RoutedConnection): Promise<void> {

@@ -53,10 +53,9 @@ export function findInstalled(
       const told = `the replica shows ${what}, read ${lag.reads} times at most`;
       // A batch records its ddl before it knows better; nothing of that is committed.
       const ddl = strategy === 'batch' ? AGAIN.ddl : () => assert.fail(`run again: ${told}`);
-      const settled = await within(
-        20_000,
-        callAndUse(lagging(caller(), replica, lag), { ...AGAIN, strategy, ddl }),
-      );
+      const one = lagging(caller(), replica, lag);
+      const settled = await within(20_000, callAndUse(one, { ...AGAIN, strategy, ddl }));
+      assert.ok(one.staleReads > 0, told);
       assert.ok(
         settled.outcome === 'waited' || settled.outcome === 'already-installed',
         `${told}: ${JSON.stringify(settled)}`,
@@ -73,8 +72,11 @@ export function raceStale(subject: Subject, strategy: Strategy, session: Session
       30_000,
       Promise.all(Array.from({ length: 6 }, (_, n) => {
         const lag = lagsOf(session)[Math.floor(n / 2)];
-        const one = lag ? lagging(caller(), replica, lag) : caller();
-        return callAndUse(one, { ...AGAIN, strategy });
+        if (!lag) return callAndUse(caller(), { ...AGAIN, strategy });
+        const one = lagging(caller(), replica, lag);
+        return callAndUse(one, { ...AGAIN, strategy }).finally(() => {
+          assert.ok(one.staleReads > 0, `the replica shows ${what}`);
+        });
       })),
     );
     assert.deepEqual(

@@ -7,7 +7,7 @@
 import { sql } from 'kysely';
 
 import { schemaAgain } from '../batch/ddl.ts';
-import { gate, sleep } from '../cases/support.ts';
+import { gate, sleep, until } from '../cases/support.ts';
 import { createTable } from '../support/schema.ts';
 import { type Ask, callAndUse, type Caller, type Db, type Settled } from './call.ts';
 import { FEW_TABLES } from './counts.ts';
@@ -51,33 +51,45 @@ export async function holdWinner(caller: Caller, ask: Partial<Ask> = {}): Promis
   };
 }
 
+/** The queries of an app, while they are sent. */
+export interface Watch {
+  /** Resolves when so many more were served. Fails where one fails, or is not served at all. */
+  served(count: number): Promise<void>;
+  /** Stops them. Fails where one has failed. */
+  stop(): Promise<Watched>;
+}
+
 /** What an app's own queries came to. */
 export interface Watched {
   readonly queries: number;
   readonly longestMs: number;
-  readonly error?: unknown;
 }
 
 /** Sends `select 1` one after the other on the app's pool until it is told to stop. */
-export function watchPool(db: Db): () => Promise<Watched> {
+export function watchPool(db: Db): Watch {
   let isOver = false;
-  const watching = (async (): Promise<Watched> => {
-    let queries = 0;
-    let longestMs = 0;
-    for (; !isOver; queries++) {
+  let queries = 0;
+  let longestMs = 0;
+  const watching = (async () => {
+    while (!isOver) {
       const startedAt = performance.now();
-      try {
-        await sql`select 1 as one`.execute(db);
-      } catch (error) {
-        return { queries, longestMs, error };
-      }
+      await sql`select 1 as one`.execute(db);
       longestMs = Math.max(longestMs, performance.now() - startedAt);
+      queries++;
       await sleep(5);
     }
-    return { queries, longestMs };
   })();
-  return () => {
-    isOver = true;
-    return watching;
+  // Whoever asks is told.
+  watching.catch(() => {});
+  return {
+    served: async (count) => {
+      const enough = queries + count;
+      await Promise.race([watching, until(() => queries >= enough)]);
+    },
+    stop: async () => {
+      isOver = true;
+      await watching;
+      return { queries, longestMs };
+    },
   };
 }

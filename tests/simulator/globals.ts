@@ -35,9 +35,9 @@ const native = {
   setImmediate: globalThis.setImmediate,
   dateNow: Date.now,
   random: Math.random,
-  now: performance.now.bind(performance),
-  randomUUID: crypto.randomUUID.bind(crypto),
-  digest: crypto.subtle.digest.bind(crypto.subtle),
+  now: performance.now,
+  randomUUID: crypto.randomUUID,
+  digest: crypto.subtle.digest,
 };
 
 /** Replaces them for the time of `work`. */
@@ -64,7 +64,7 @@ export async function withSurroundings<T>(work: () => Promise<T>): Promise<T> {
   const digest = (name: string, data: Uint8Array<ArrayBuffer>) =>
     current
       ? Promise.resolve(new Uint8Array(createHash('sha256').update(data).digest()).buffer)
-      : native.digest(name, data);
+      : native.digest.call(crypto.subtle, name, data);
   globalThis.setTimeout = setTimer as unknown as typeof setTimeout;
   globalThis.clearTimeout = clearTimer as unknown as typeof clearTimeout;
   globalThis.setInterval = setTicker as unknown as typeof setInterval;
@@ -72,8 +72,8 @@ export async function withSurroundings<T>(work: () => Promise<T>): Promise<T> {
   define(crypto.subtle, 'digest', digest);
   Date.now = () => current?.wallClockMs() ?? native.dateNow();
   Math.random = () => current?.random() ?? native.random();
-  define(performance, 'now', () => current?.monotonicMs() ?? native.now());
-  define(crypto, 'randomUUID', () => current?.uuid() ?? native.randomUUID());
+  define(performance, 'now', () => current?.monotonicMs() ?? realNow());
+  define(crypto, 'randomUUID', () => current?.uuid() ?? native.randomUUID.call(crypto));
   try {
     return await work();
   } finally {
@@ -106,7 +106,7 @@ export async function within(surroundings: Surroundings, work: () => void): Prom
 
 /** The runtime's own clock, whatever runs. */
 export function realNow(): number {
-  return native.now();
+  return native.now.call(performance);
 }
 
 /** Resolves when every promise that can settle has settled: one turn of the event loop later. */

@@ -6,6 +6,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { sql } from 'kysely';
 
 import {
   type BootstrapConfig,
@@ -14,7 +15,17 @@ import {
   NoUpgradePathError,
   planSchema,
 } from '../../../mod.ts';
-import { createTable, type Db, gate, Log, sleep, thrownAs, thrownBy, within } from '../support.ts';
+import {
+  createTable,
+  type Db,
+  gate,
+  Log,
+  patiently,
+  sleep,
+  thrownAs,
+  thrownBy,
+  within,
+} from '../support.ts';
 import {
   assertLine,
   assertTables,
@@ -307,13 +318,17 @@ export const cases: readonly LifeCase[] = [
     each: true,
     async run(t) {
       await life(t, lineOf('0001'));
-      await claim(t.connect(), '0002', '0001', 400);
+      await claim(t.connect(), '0002', '0001', 60_000);
       const pending = await life(t, { ...lineOf(...LINE), ddl: untouched, onContention: 'return' });
       assert.equal(pending.outcome, 'pending');
       await assertTables(t, ['made_0001']);
-      const result = await life(t, { ...lineOf(...LINE), ddl: untouched });
-      assert.equal(result.outcome, 'upgraded');
-      assert.ok(result.durationMs > 100, `${result.durationMs} ms`);
+      const waiting = life(t, { ...lineOf(...LINE), ddl: untouched });
+      assert.equal(await Promise.race([waiting, sleep(150)]), undefined);
+      await patiently(() =>
+        sql`update migrations set lease = ${Date.now() - 1_000} where name = '0002'`
+          .execute(t.connect())
+      );
+      assert.equal((await within(20_000, waiting)).outcome, 'upgraded');
       await assertLine(t.connect(), WHOLE);
     },
   },
