@@ -72,7 +72,7 @@ export async function withSurroundings<T>(work: () => Promise<T>): Promise<T> {
   define(crypto.subtle, 'digest', digest);
   Date.now = () => current?.wallClockMs() ?? native.dateNow();
   Math.random = () => current?.random() ?? native.random();
-  define(performance, 'now', () => current?.monotonicMs() ?? realNow());
+  define(performance, 'now', () => current?.monotonicMs() ?? native.now.call(performance));
   define(crypto, 'randomUUID', () => current?.uuid() ?? native.randomUUID.call(crypto));
   try {
     return await work();
@@ -102,11 +102,6 @@ export async function within(surroundings: Surroundings, work: () => void): Prom
   } finally {
     current = undefined;
   }
-}
-
-/** The runtime's own clock, whatever runs. */
-export function realNow(): number {
-  return native.now.call(performance);
 }
 
 /** Resolves when every promise that can settle has settled: one turn of the event loop later. */

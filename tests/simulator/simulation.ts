@@ -12,7 +12,7 @@ import { Caller, type End, History, type Pending, type Timer } from './caller.ts
 import { Checker, Violation } from './checker.ts';
 import { carriesDdl, describe, describeAnswers, roleOf } from './describe.ts';
 import { openSimulated, type Request, simulatedBatch, type Wire } from './driver.ts';
-import { realNow, type Surroundings, within } from './globals.ts';
+import { type Surroundings, within } from './globals.ts';
 import { referenceProtocol } from './protocols.ts';
 import type { Db, Scenario, Schema } from './scenario.ts';
 import { contentionErrors, type Landing, Server, type Session } from './server.ts';
@@ -730,10 +730,4 @@ export class Simulation {
 
 function replyOf(landing: Exclude<Landing, { kind: 'blocked' }>): NonNullable<Pending['reply']> {
   return landing.kind === 'error' ? { error: landing.error } : { answers: landing.answers };
-}
-
-/** Seconds of real time that something took. */
-export function stopwatch(): () => number {
-  const startedAt = realNow();
-  return () => (realNow() - startedAt) / 1000;
 }
