@@ -33,10 +33,10 @@ import {
   type Strategy,
 } from '../mod.ts';
 import { richDdl, stateOf, STRINGS } from './batch/rich.ts';
-import { inDatabase, onD1, onObject, onPGlite, onPostgres, SUBJECTS } from './batch/subjects.ts';
+import { onD1, onObject, onPGlite, onPostgres, SUBJECTS } from './batch/subjects.ts';
 import { runAsWrangler, runInPostgres, runInSqlite } from './batch/tools.ts';
 import { sleep, thrownAs, VERSION } from './cases/support.ts';
-import type { Engine, TestDatabase } from './engines/engine.ts';
+import { type Engine, inDatabase } from './engines/engine.ts';
 import { engines } from './engines/list.ts';
 import { pglite } from './engines/pglite.ts';
 import { pg } from './engines/postgres.ts';
@@ -81,16 +81,9 @@ async function createPerson(db: Db): Promise<void> {
   await db.schema.createTable('person').addColumn('id', 'integer').execute();
 }
 
-async function onEngine<T>(
-  engine: Engine,
-  run: (database: TestDatabase) => Promise<T>,
-): Promise<T> {
-  return await inDatabase({ engine } as never, run);
-}
-
 /** A database with {@link richDdl} in it, made without a plan. */
 async function liveState(engine: Engine): Promise<unknown[][]> {
-  return await onEngine(engine, async (database) => {
+  return await inDatabase(engine, async (database) => {
     await richDdl(engine.dialect)(database.connect());
     return await stateOf(database, engine.dialect);
   });
@@ -308,7 +301,7 @@ for (const engine of engines) {
       if (subject) strategies.push('batch');
       const plan = throughJson(await planSchema(instance(engine.dialect), richDdl(engine.dialect)));
       for (const strategy of strategies) {
-        await onEngine(engine, async (database) => {
+        await inDatabase(engine, async (database) => {
           const batch = strategy === 'batch'
             ? subject!.batchOn(database.handle!() as never)
             : undefined;
@@ -330,7 +323,7 @@ test(
   'postgres: a plan for a schema is installed into it',
   { timeout },
   () =>
-    onEngine(pg, async (database) => {
+    inDatabase(pg, async (database) => {
       const ddl = async (db: Db) => {
         await createPerson(db);
         await db.insertInto('person').values({ id: 1 }).execute();
@@ -359,7 +352,7 @@ test(
 test('sqlite3: the script makes what the ddl makes', { timeout }, async () => {
   const live = await liveState(sqlite);
   const plan = await planSchema(instance('sqlite'), richDdl('sqlite'));
-  await onEngine(sqlite, async (database) => {
+  await inDatabase(sqlite, async (database) => {
     await runInSqlite(database.address!, plan.toSQL());
     assert.deepEqual(await stateOf(database, 'sqlite'), live);
   });
@@ -368,12 +361,12 @@ test('sqlite3: the script makes what the ddl makes', { timeout }, async () => {
 test('psql: the script makes what the ddl makes', { timeout }, async () => {
   const live = await liveState(pg);
   const plan = await planSchema(instance('postgres'), richDdl('postgres'));
-  await onEngine(pg, async (database) => {
+  await inDatabase(pg, async (database) => {
     await runInPostgres(database, plan.toSQL());
     assert.deepEqual(await stateOf(database, 'postgres'), live);
   });
   // Whole as one simple query, too.
-  await onEngine(pg, async (database) => {
+  await inDatabase(pg, async (database) => {
     await database.run(plan.toSQL());
     assert.deepEqual(await stateOf(database, 'postgres'), live);
   });
@@ -383,12 +376,12 @@ test('wrangler: the script makes what the ddl makes', { timeout }, async () => {
   const { engine } = onD1;
   const live = await liveState(engine);
   const plan = await planSchema(instance('sqlite'), richDdl('sqlite'));
-  await onEngine(engine, async (database) => {
+  await inDatabase(engine, async (database) => {
     await runAsWrangler(database.handle!() as RemoteD1, plan.toSQL());
     assert.deepEqual(await stateOf(database, 'sqlite'), live);
   });
   // Where its splitter meets what it does not know, it sends the rest as one.
-  await onEngine(engine, async (database) => {
+  await inDatabase(engine, async (database) => {
     const binding = database.handle!() as RemoteD1;
     await binding.batch([binding.prepare(plan.toSQL())]);
     assert.deepEqual(await stateOf(database, 'sqlite'), live);
@@ -426,7 +419,7 @@ test('values of every type are the same as a literal and as a parameter', { time
     ]],
   ];
   for (const [engine, values] of cases) {
-    await onEngine(engine, async (database) => {
+    await inDatabase(engine, async (database) => {
       const db = database.connect();
       for (const [column, value] of values) {
         const ddl = async (db: Db) => {
@@ -575,7 +568,7 @@ test(
     assert.equal(plan.dialect, 'sqlite');
     const ddl = throughJson(plan);
     for (const { engine, batchOn } of [onD1, onObject]) {
-      await onEngine(engine, async (database) => {
+      await inDatabase(engine, async (database) => {
         const batch = batchOn(database.handle!() as never);
         const db = database.connect();
         assert.equal((await bootstrapSchema(db, { version: VERSION, ddl, batch })).installed, true);
@@ -587,12 +580,12 @@ test(
 
 test('the same on PGlite, in a schema as well', { timeout }, async () => {
   for (const schema of [undefined, 'tenant']) {
-    await onEngine(pglite, async (shadowed) => {
+    await inDatabase(pglite, async (shadowed) => {
       const options = { shadow: shadowed.connect(), ...(schema && { schema }) };
       const plan = throughJson(await planSchema(instance('postgres'), readingDdl, options));
       assert.equal(plan.statements.length, 7);
       for (const { engine, batchOn } of [onPostgres, onPGlite]) {
-        await onEngine(engine, async (database) => {
+        await inDatabase(engine, async (database) => {
           const batch = batchOn(database.handle!() as never);
           const config = { version: VERSION, ddl: plan, batch, ...(schema && { schema }) };
           await bootstrapSchema(database.connect(), config);
@@ -623,7 +616,7 @@ test('the SQL of a plan is of the instance, its answers are of the shadow', asyn
 });
 
 test('what writes though it looks like a read is in the plan', { timeout }, async () => {
-  await onEngine(pglite, async (database) => {
+  await inDatabase(pglite, async (database) => {
     const shadow = database.connect();
     const plan = await planSchema(instance('postgres'), async (db) => {
       await sql`create table t (id serial primary key, n int)`.execute(db);
@@ -786,7 +779,7 @@ test('statements that the ddl has not awaited are refused, with a shadow as with
   const shadow = openSqlite(':memory:');
   for (const options of [{}, { shadow }]) await assertAwaited('sqlite', options);
   await shadow.destroy();
-  await onEngine(pglite, (shadowed) => assertAwaited('postgres', { shadow: shadowed.connect() }));
+  await inDatabase(pglite, (shadowed) => assertAwaited('postgres', { shadow: shadowed.connect() }));
 });
 
 test('nor is one in the plan that still waits for a connection of the shadow', async () => {

@@ -39,6 +39,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'ledger.ts',
     find: 'where ${owned(owner)} ` +',
     replace: "where state = 'installing' ` +",
+    isQuick: true,
   },
   {
     name: 'renew: whatever its state',
@@ -109,7 +110,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'ledger.ts',
     find: ' and lease < ${this.#clock}',
     replace: '',
-    isQuick: true,
   },
   {
     name: 'discard: installed rows too',

@@ -14,7 +14,16 @@ import {
   type Strategy,
   WaitTimeoutError,
 } from '../../mod.ts';
-import { type Db, gate, sleep, thrownAs, thrownBy, VERSION, within } from '../cases/support.ts';
+import {
+  createOldLedger,
+  type Db,
+  gate,
+  sleep,
+  thrownAs,
+  thrownBy,
+  VERSION,
+  within,
+} from '../cases/support.ts';
 import { schemaOf, tableName } from '../support/schema.ts';
 import { around, isInstall, watched } from './batches.ts';
 import { namesOf, schemaAgain } from './ddl.ts';
@@ -25,7 +34,6 @@ import {
   type BatchCase,
   claim,
   createMark,
-  createOldLedger,
   ledgerOf,
   operate,
   type Stage,
@@ -287,7 +295,7 @@ export const CASES: readonly BatchCase[] = [
   {
     name: 'a ledger of release 1.0.0: its version costs one read, a new one is installed',
     async run(stage) {
-      await createOldLedger(stage, '0000_old');
+      await createOldLedger(stage.database.connect(), '0000_old');
       const { calls, caller } = watchedCaller(stage);
       const old = await stage.bootstrap({
         version: '0000_old',
@@ -306,7 +314,7 @@ export const CASES: readonly BatchCase[] = [
   {
     name: 'of callers at once on such a ledger one installs',
     async run(stage) {
-      await createOldLedger(stage, '0000_old');
+      await createOldLedger(stage.database.connect(), '0000_old');
       const results = await all(
         Array.from({ length: 8 }, () => stage.bootstrap()),
       );
@@ -317,7 +325,7 @@ export const CASES: readonly BatchCase[] = [
   {
     name: 'on such a ledger, whoever gets in the way of its new columns does no harm',
     async run(stage) {
-      await createOldLedger(stage, '0000_old');
+      await createOldLedger(stage.database.connect(), '0000_old');
       const isPostgres = stage.subject.engine.dialect === 'postgres';
       const message = isPostgres
         ? 'duplicate key value violates unique constraint "pg_class_relname_nsp_index"'
@@ -505,7 +513,7 @@ export const CASES: readonly BatchCase[] = [
     name:
       'assumeFresh on a ledger of 1.0.0, or with a claim that has run out, installs all the same',
     async run(stage) {
-      await createOldLedger(stage, '0000_old');
+      await createOldLedger(stage.database.connect(), '0000_old');
       const first = await stage.bootstrap({ assumeFresh: true });
       assert.equal(first.outcome, 'installed');
       await operate(

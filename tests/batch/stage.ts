@@ -9,9 +9,9 @@ import { sql } from 'kysely';
 
 import { type BootstrapConfig, type BootstrapResult, bootstrapSchema } from '../../mod.ts';
 import { type Db, VERSION } from '../cases/support.ts';
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { schemaOf } from '../support/schema.ts';
-import { type Caller, callerOn, inDatabase, type Subject } from './subjects.ts';
+import { type Caller, callerOn, type Subject } from './subjects.ts';
 
 /** How many tables the tests install where it does not matter. */
 export const TABLES = 3;
@@ -38,7 +38,7 @@ export interface BatchCase {
 
 /** Runs a test on a database of its own. */
 export function onStage<T>(subject: Subject, run: (stage: Stage) => Promise<T>): Promise<T> {
-  return inDatabase(subject, (database) => {
+  return inDatabase(subject.engine, (database) => {
     const caller = () => callerOn(subject, database);
     return run({
       subject,
@@ -93,12 +93,6 @@ export async function claim(stage: Stage, leaseMs: number): Promise<number> {
   await sql`insert into migrations (name, state, owner, lease, since)
     values (${VERSION}, 'installing', 'somebody', ${now + leaseMs}, ${now})`.execute(db);
   return now + leaseMs;
-}
-
-/** A ledger as release 1.0.0 made it. */
-export async function createOldLedger(stage: Stage, version: string): Promise<void> {
-  await operate(stage, 'create table if not exists migrations (name text primary key)');
-  await operate(stage, `insert into migrations (name) values ('${version}')`);
 }
 
 /** Fails unless exactly these tables are there besides the ledger. */

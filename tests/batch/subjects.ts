@@ -135,26 +135,6 @@ export const SUBJECTS: readonly Subject[] = [
   onPGlite,
 ];
 
-/** Runs a test in a database of its own. */
-export async function inDatabase<T>(
-  { engine }: Subject,
-  run: (database: TestDatabase) => Promise<T>,
-): Promise<T> {
-  const database = await (await engine.start()).create();
-  let failure: { error: unknown } | undefined;
-  try {
-    return await run(database);
-  } catch (error) {
-    failure = { error };
-    throw error;
-  } finally {
-    await database.drop().catch((error) => {
-      // It would hide what went wrong before.
-      if (!failure) throw error;
-    });
-  }
-}
-
 /** A caller with an instance and a batch of its own, as another process would have them. */
 export function callerOn(
   { engine, batchOn }: Subject,

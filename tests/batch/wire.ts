@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase, type TestDatabase } from '../engines/engine.ts';
 import type { Framing } from '../support/frames.ts';
 import { type Proxy, startProxy } from '../support/proxy.ts';
-import { type Caller, callerOn, inDatabase, onPostgres, onSqld, type Subject } from './subjects.ts';
+import { type Caller, callerOn, onPostgres, onSqld, type Subject } from './subjects.ts';
 
 /** An engine whose bytes can be read. */
 export interface WireSubject {
@@ -40,7 +40,7 @@ export function onWire(
   { subject, framing }: WireSubject,
   run: (stage: WiredStage) => Promise<void>,
 ): Promise<void> {
-  return inDatabase(subject, async (database) => {
+  return inDatabase(subject.engine, async (database) => {
     const { endpoint } = await subject.engine.start();
     const proxies: Proxy[] = [];
     const caller = async () => {

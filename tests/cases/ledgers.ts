@@ -14,6 +14,7 @@ import {
   bootstrap,
   type Case,
   type CaseContext,
+  createOldLedger,
   createTable,
   type Db,
   install,
@@ -389,12 +390,6 @@ async function assertRefused(t: CaseContext, table: ForeignTable, name: string):
   assert.deepEqual(await present(db), []);
   assert.deepEqual(await columnsOf(db, t.dialect), columns);
   assert.deepEqual(await db.selectFrom('migrations').selectAll().execute(), rows);
-}
-
-/** A ledger as release 1.0.0 made it: unquoted, one column. */
-async function createOldLedger(db: Db, version: string): Promise<void> {
-  await sql`create table if not exists migrations (name text primary key)`.execute(db);
-  await sql`insert into migrations (name) values (${version})`.execute(db);
 }
 
 /** The columns of the table, by a road that every engine has: D1 forbids Kysely's introspection. */

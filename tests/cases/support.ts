@@ -201,6 +201,14 @@ export async function holdClaim(db: Db, claim: Claim): Promise<StoredRow> {
   return row;
 }
 
+/** A ledger as release 1.0.0 made it: unquoted, one column. */
+export async function createOldLedger(db: Db, ...versions: string[]): Promise<void> {
+  await sql`create table if not exists migrations (name text primary key)`.execute(db);
+  for (const version of versions) {
+    await sql`insert into migrations (name) values (${version})`.execute(db);
+  }
+}
+
 /** Removes a row from the ledger, as its owner would to release its claim. */
 export async function removeRow(db: Db, version = VERSION): Promise<void> {
   await patiently(() => sql`delete from migrations where name = ${version}`.execute(db));

@@ -174,3 +174,24 @@ export class Closers {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
 }
+
+/** Runs `use` with an empty database of its own. */
+export async function inDatabase<T>(
+  engine: Engine,
+  use: (database: TestDatabase) => Promise<T>,
+  options?: CreateOptions,
+): Promise<T> {
+  const database = await (await engine.start()).create(options);
+  let failure: { error: unknown } | undefined;
+  try {
+    return await use(database);
+  } catch (error) {
+    failure = { error };
+    throw error;
+  } finally {
+    await database.drop().catch((error) => {
+      // It would hide what went wrong before.
+      if (!failure) throw error;
+    });
+  }
+}

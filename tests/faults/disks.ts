@@ -15,7 +15,7 @@ import { type Kysely, sql } from 'kysely';
 
 import { bootstrapSchema } from '../../mod.ts';
 import { thrownBy, within } from '../cases/support.ts';
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase } from '../engines/engine.ts';
 import { sqlite } from '../engines/sqlite.ts';
 import { during } from '../processes/during.ts';
 import { inFolder, type Journal, look } from '../processes/files.ts';
@@ -69,18 +69,6 @@ export function tightPlaces(): { name: string; run: (tightness: Tightness) => Pr
 // What is mounted is the process's own, and goes with it.
 const OWN_MOUNTS = ['--user', '--map-root-user', '--mount'];
 
-async function inDatabase(
-  journal: Journal,
-  use: (database: TestDatabase) => Promise<void>,
-): Promise<void> {
-  const database = await (await sqlite.start()).create({ journal });
-  try {
-    await use(database);
-  } finally {
-    await database.drop();
-  }
-}
-
 /** Runs `use` with so many pages as there may be, always too few, in order. */
 async function atSizes(
   what: string,
@@ -101,12 +89,12 @@ async function atSizes(
 /** How many pages an installed file has. */
 async function measure({ journal, strategy }: Tightness): Promise<number> {
   let pages = 0;
-  await inDatabase(journal, async (database) => {
+  await inDatabase(sqlite, async (database) => {
     const { tables: _, ...ask } = askFor('by_0', strategy, strategy === 'lease');
     await bootstrapSchema(database.connect(), { version: VERSION, ...ask });
     const [row] = await database.run('pragma page_count') as { page_count: number }[];
     pages = Number(row!.page_count);
-  });
+  }, { journal });
   return pages;
 }
 
@@ -117,7 +105,7 @@ function limitPages(tightness: Tightness): Promise<void> {
     'max_page_count',
     tightness,
     (pages, { n, toll }) =>
-      inDatabase(journal, async (database) => {
+      inDatabase(sqlite, async (database) => {
         // One connection, as the limit is the connection's.
         const db = database.connect();
         await sql.raw(`pragma max_page_count = ${pages}`).execute(db);
@@ -141,7 +129,7 @@ function limitPages(tightness: Tightness): Promise<void> {
         const next = FILE_STRATEGIES[n % FILE_STRATEGIES.length]!;
         const hit = { strategy, acknowledged: [] };
         toll.add(await judge(database, hit, () => ({ db }), { next, isAtOnce: n % 4 > 1 }));
-      }),
+      }, { journal }),
   );
 }
 
@@ -152,7 +140,7 @@ function limitFile(tightness: Tightness): Promise<void> {
     'RLIMIT_FSIZE',
     tightness,
     (pages, { n, toll }) =>
-      inDatabase(journal, async (database) => {
+      inDatabase(sqlite, async (database) => {
         const script = `trap '' XFSZ; ulimit -f "$0"; exec "$@"`;
         const blocks = String(pages * PAGE_BYTES / 512);
         const process = await CallerProcess.start(['/bin/sh', '-c', script, blocks]);
@@ -163,7 +151,7 @@ function limitFile(tightness: Tightness): Promise<void> {
         const hit = { strategy, acknowledged: [] };
         const nextOn = () => ({ db: database.connect() });
         toll.add(await judge(database, hit, nextOn, { next, isAtOnce: n % 4 > 1 }));
-      }),
+      }, { journal }),
   );
 }
 

@@ -7,14 +7,8 @@
 import assert from 'node:assert/strict';
 
 import type { Strategy } from '../../mod.ts';
-import {
-  callerOn,
-  inDatabase,
-  onLibsqlFile,
-  onPostgres,
-  onSqld,
-  type Subject,
-} from '../batch/subjects.ts';
+import { callerOn, onLibsqlFile, onPostgres, onSqld, type Subject } from '../batch/subjects.ts';
+import { inDatabase } from '../engines/engine.ts';
 import { during } from '../processes/during.ts';
 import { killAt, type Moment } from '../processes/kill.ts';
 import { type Random, seeded, spread, spreadInteger } from '../processes/random.ts';
@@ -47,7 +41,8 @@ export async function killInstallers(subject: Subject, strategy: Strategy): Prom
       during(
         `kill ${n} (${JSON.stringify(moment)})`,
         () =>
-          inDatabase(subject, (database) => killOne(subject, database, strategy, moment, n, toll)),
+          inDatabase(subject.engine, (database) =>
+            killOne(subject, database, strategy, moment, n, toll)),
       ));
     toll.tell(`; ${whole.statements} statements in ${Math.round(whole.durationMs)} ms`);
     if (between > 2) assert.ok(toll.count('everything') < toll.total, 'every kill was too late');
@@ -92,7 +87,7 @@ interface Whole {
 
 /** The same call in a process that nobody kills. */
 function measure(subject: Subject, strategy: Strategy): Promise<Whole> {
-  return inDatabase(subject, async (database) => {
+  return inDatabase(subject.engine, async (database) => {
     const process = await open(subject, database);
     const { settled, statements } = await process.ask(orderFor('by_dead', strategy), 'settled');
     assert.equal(settled.outcome, 'installed', JSON.stringify(settled));

@@ -8,9 +8,9 @@ import assert from 'node:assert/strict';
 import process from 'node:process';
 
 import type { Strategy } from '../../mod.ts';
-import { inDatabase, onPostgres, onSqld, type Subject } from '../batch/subjects.ts';
+import { onPostgres, onSqld, type Subject } from '../batch/subjects.ts';
 import { sleep, within } from '../cases/support.ts';
-import type { ConnectOptions, TestDatabase } from '../engines/engine.ts';
+import { type ConnectOptions, inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { urlVariable } from '../engines/postgres.ts';
 import type { Server } from '../engines/server.ts';
 import { during } from '../processes/during.ts';
@@ -61,7 +61,7 @@ function ownServer(subject: Subject, ends: readonly End[]): Mortal {
     subject,
     ends,
     inDatabase: (use) =>
-      inDatabase(subject, async (database) => {
+      inDatabase(subject.engine, async (database) => {
         const { server } = await subject.engine.start();
         await use(database, server!);
       }),
@@ -74,7 +74,7 @@ function pooler(program: string): Mortal {
     subject: onPostgres,
     ends: ['kill'],
     inDatabase: (use) =>
-      inDatabase(onPostgres, async (database) => {
+      inDatabase(onPostgres.engine, async (database) => {
         const pooler = await startPgBouncer(program, database.address!, { connections: 10 });
         try {
           await use(database, pooler.server, { host: pooler.host, port: pooler.port });

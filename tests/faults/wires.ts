@@ -8,10 +8,9 @@
 import assert from 'node:assert/strict';
 
 import type { Strategy } from '../../mod.ts';
-import { inDatabase } from '../batch/subjects.ts';
 import { WIRED, type WireSubject } from '../batch/wire.ts';
 import { within } from '../cases/support.ts';
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { isFull } from '../processes/counts.ts';
 import { during } from '../processes/during.ts';
 import { type Random, seeded, spreadInteger } from '../processes/random.ts';
@@ -60,7 +59,7 @@ function onWire(
   strategy: Strategy,
   use: (stage: Stage) => Promise<void>,
 ): Promise<void> {
-  return inDatabase(wired.subject, async (database) => {
+  return inDatabase(wired.subject.engine, async (database) => {
     const { endpoint } = await wired.subject.engine.start();
     const proxy = await startProxy(wired.framing, endpoint!);
     try {

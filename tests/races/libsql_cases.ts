@@ -7,10 +7,10 @@
 import assert from 'node:assert/strict';
 
 import type { Strategy } from '../../mod.ts';
-import { inDatabase, onLibsqlFile, onSqld, type Subject } from '../batch/subjects.ts';
+import { onLibsqlFile, onSqld, type Subject } from '../batch/subjects.ts';
 import { callerOn } from '../batch/subjects.ts';
 import { sleep, within } from '../cases/support.ts';
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
 import { startProxy } from '../support/proxy.ts';
 import { schemaOf } from '../support/schema.ts';
@@ -46,7 +46,7 @@ export async function stampedeOnServer(strategy: Strategy): Promise<void> {
   const { callers: count, rounds } = COUNTS.sqld;
   const tally = new Tally(`libsql-http, ${strategy}`);
   for (let round = 0; round < rounds; round++) {
-    await inDatabase(onSqld, async (database) => {
+    await inDatabase(onSqld.engine, async (database) => {
       const all = callers(onSqld, database, strategy, count);
       const ask: Ask = { strategy, tables: TABLES, ddl: schemaOf(TABLES) };
       tally.add(
@@ -66,7 +66,7 @@ export async function stampedeOnFile(strategy: Strategy): Promise<void> {
   const all = await (processes ??= startCallers(count));
   const tally = new Tally(`libsql-file, processes, ${strategy}`);
   for (let round = 0; round < rounds; round++) {
-    await inDatabase(onLibsqlFile, async (database) => {
+    await inDatabase(onLibsqlFile.engine, async (database) => {
       const settled = await within(
         60_000,
         raceProcesses(all, {
@@ -89,7 +89,7 @@ export async function stampedeOnFile(strategy: Strategy): Promise<void> {
 /** A winner that is killed inside its ddl: one of those who wait installs. */
 export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Promise<void> {
   const subject = LIBSQL[engine];
-  return inDatabase(subject, async (database) => {
+  return inDatabase(subject.engine, async (database) => {
     const call = { kind: 'call', strategy, tables: FEW_TABLES, leaseMs: WAITS.leaseMs } as const;
     const processes = await startCallers(4);
     const [winner, ...losers] = processes;
@@ -123,7 +123,7 @@ export function killWinner(engine: keyof typeof LIBSQL, strategy: Strategy): Pro
 
 /** A winner whose connections are cut inside its ddl. */
 export function cutWinner(strategy: Strategy): Promise<void> {
-  return inDatabase(onSqld, async (database) => {
+  return inDatabase(onSqld.engine, async (database) => {
     const proxy = await startProxy('http', (await onSqld.engine.start()).endpoint!);
     try {
       const db = database.connect({ via: proxy });
@@ -149,7 +149,7 @@ export function cutWinner(strategy: Strategy): Promise<void> {
 /** A winner that hangs for ever in a lease: those who wait end in time, and name it. */
 export function hangUnderLease(engine: keyof typeof LIBSQL): Promise<void> {
   const subject = LIBSQL[engine];
-  return inDatabase(subject, async (database) => {
+  return inDatabase(subject.engine, async (database) => {
     const winner = await holdWinner(callerOn(subject, database), {
       strategy: 'lease',
       leaseMs: WAITS.leaseMs,
@@ -178,7 +178,7 @@ export function hangUnderLease(engine: keyof typeof LIBSQL): Promise<void> {
  */
 export function hangInTransaction(engine: keyof typeof LIBSQL): Promise<void> {
   const subject = LIBSQL[engine];
-  return inDatabase(subject, async (database) => {
+  return inDatabase(subject.engine, async (database) => {
     const { db } = callerOn(subject, database);
     const winner = await holdWinner({ db }, { strategy: 'transaction' });
     const isFile = engine === 'libsql-file';

@@ -10,15 +10,15 @@ import { Kysely, sql } from 'kysely';
 import type { Strategy } from '../../mod.ts';
 import { callerOn, onPostgres } from '../batch/subjects.ts';
 import { gate, sleep, within } from '../cases/support.ts';
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { pg } from '../engines/postgres.ts';
 import { createTable, schemaOf } from '../support/schema.ts';
 import { callAndUse, type Caller, type Db } from './call.ts';
 import { COUNTS, FEW_TABLES, TABLES, WAITS } from './counts.ts';
 import { findPgBouncer, type Pooler, startPgBouncer } from './pgbouncer.ts';
-import { inDatabase, race } from './postgres_stampede.ts';
+import { race } from './postgres_stampede.ts';
 import { assertOneInstall, Tally } from './tally.ts';
-import { AGAIN, holdWinner, watchPool } from './winner.ts';
+import { AGAIN, holdWinner, watchPool, whileHeld } from './winner.ts';
 
 /** How many connections the pooler has to the server, for any number of clients. */
 const CONNECTIONS = 10;
@@ -190,15 +190,17 @@ async function upgrade(database: TestDatabase, via: Pooler, strategy: Strategy):
 
 /** Three connections: one for the winner, and the ten who wait must not keep the others. */
 async function waitOutside(database: TestDatabase, via: Pooler, strategy: Strategy): Promise<void> {
-  const winner = await holdWinner({ db: database.connect({ via }) }, { strategy });
-  const pool = database.connect({ via, connections: 10 });
-  const waiting = Promise.all(
-    Array.from({ length: 10 }, () => callAndUse({ db: pool }, { ...AGAIN, strategy })),
-  );
-  const watch = watchPool(database.connect({ via, connections: 1 }));
-  await sleep(WAITS.heldMs);
-  await watch.served(20);
-  await watch.stop();
-  winner.letGo();
-  assertOneInstall([await winner.settled, ...await within(20_000, waiting)]);
+  const holding = holdWinner({ db: database.connect({ via }) }, { strategy });
+  await whileHeld(holding, async (winner) => {
+    const pool = database.connect({ via, connections: 10 });
+    const waiting = Promise.all(
+      Array.from({ length: 10 }, () => callAndUse({ db: pool }, { ...AGAIN, strategy })),
+    );
+    const watch = watchPool(database.connect({ via, connections: 1 }));
+    await sleep(WAITS.heldMs);
+    await watch.served(20);
+    await watch.stop();
+    winner.letGo();
+    assertOneInstall([await winner.settled, ...await within(20_000, waiting)]);
+  });
 }

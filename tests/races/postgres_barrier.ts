@@ -11,16 +11,15 @@ import { postgresBatch, type Strategy } from '../../mod.ts';
 import { sleep, until, within } from '../cases/support.ts';
 import { schemaAgain } from '../batch/ddl.ts';
 import { callerOn, onPostgres } from '../batch/subjects.ts';
-import type { Engine, TestDatabase } from '../engines/engine.ts';
+import { type Engine, inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { tell } from '../processes/counts.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type Ask, callAndUse, type Db, type Settled } from './call.ts';
 import { CallerProcess } from './caller_process.ts';
 import { FEW_TABLES, WAITS } from './counts.ts';
-import { inDatabase } from './postgres_stampede.ts';
 import { connectSturdily, sturdyPool } from './sturdy.ts';
 import { assertInTime, assertOneInstall } from './tally.ts';
-import { AGAIN, holdWinner, watchPool, type Winner } from './winner.ts';
+import { AGAIN, holdWinner, watchPool, whileHeld, type Winner } from './winner.ts';
 
 const LOSERS = 10;
 
@@ -124,19 +123,6 @@ function holdHere(
   return holdWinner({ db }, { strategy, leaseMs: WAITS.leaseMs });
 }
 
-/** In the end it is let go at the latest: its database is closed only when it has ended. */
-async function whileHeld(
-  holding: Promise<Winner>,
-  use: (winner: Winner) => Promise<void>,
-): Promise<void> {
-  const winner = await holding;
-  try {
-    await use(winner);
-  } finally {
-    winner.letGo();
-  }
-}
-
 /** Ten wait, the app's queries do not, and it ends as it should. */
 export function waitForWinner(
   engine: Engine,
@@ -167,36 +153,39 @@ export function waitForWinner(
 
 /** The winner hangs for ever: those who wait end in time, and name it where they can. */
 export function waitForNothing(engine: Engine, strategy: Strategy): Promise<void> {
-  return inDatabase(engine, async (database) => {
-    const winner = await holdHere({ database, engine, strategy });
-    const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const times = { waitTimeoutMs: WAITS.timeoutMs, leaseMs: 1_000 };
-    const waiting = waitOn(pool, { strategy, ...times });
-    const watch = watchPool(pool);
-    // Few, as there is only the time until the deadline.
-    await watch.served(5);
-    assert.equal(waiting.settled.length, 0, 'served only when the others had ended');
-    const settled = await within(20_000, waiting.all);
-    const watched = await watch.stop();
-    const row = strategy === 'lease' ? await claimIn(database) : undefined;
-    for (const { error, durationMs } of settled) {
-      assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
-      assert.equal(error.code, 'WAIT_TIMEOUT');
-      assertInTime(durationMs);
-      // A claim inside a transaction is seen by nobody.
-      assert.deepEqual(error.holder, row);
-      if (row) assert.ok(error.message.includes(row.owner), error.message);
-    }
-    const slowest = Math.max(...settled.map(({ durationMs }) => durationMs));
-    tell(
-      `${engine.name}, ${strategy}, the winner hangs: ten timeouts of ${WAITS.timeoutMs} ms within ` +
-        `${Math.round(slowest)} ms, the app's ${watched.queries} queries took ` +
-        `${Math.round(watched.longestMs)} ms at most`,
-    );
-    winner.letGo();
-    assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
-    assert.equal((await callAndUse({ db: pool }, AGAIN)).outcome, 'already-installed');
-  });
+  return inDatabase(
+    engine,
+    (database) =>
+      whileHeld(holdHere({ database, engine, strategy }), async (winner) => {
+        const pool = connectSturdily(engine, database, { connections: LOSERS });
+        const times = { waitTimeoutMs: WAITS.timeoutMs, leaseMs: 1_000 };
+        const waiting = waitOn(pool, { strategy, ...times });
+        const watch = watchPool(pool);
+        // Few, as there is only the time until the deadline.
+        await watch.served(5);
+        assert.equal(waiting.settled.length, 0, 'served only when the others had ended');
+        const settled = await within(20_000, waiting.all);
+        const watched = await watch.stop();
+        const row = strategy === 'lease' ? await claimIn(database) : undefined;
+        for (const { error, durationMs } of settled) {
+          assert.equal(error?.name, 'WaitTimeoutError', JSON.stringify(settled));
+          assert.equal(error.code, 'WAIT_TIMEOUT');
+          assertInTime(durationMs);
+          // A claim inside a transaction is seen by nobody.
+          assert.deepEqual(error.holder, row);
+          if (row) assert.ok(error.message.includes(row.owner), error.message);
+        }
+        const slowest = Math.max(...settled.map(({ durationMs }) => durationMs));
+        tell(
+          `${engine.name}, ${strategy}, the winner hangs: ten timeouts of ${WAITS.timeoutMs} ms within ` +
+            `${Math.round(slowest)} ms, the app's ${watched.queries} queries took ` +
+            `${Math.round(watched.longestMs)} ms at most`,
+        );
+        winner.letGo();
+        assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+        assert.equal((await callAndUse({ db: pool }, AGAIN)).outcome, 'already-installed');
+      }),
+  );
 }
 
 /** A batch cannot be held inside its ddl by its caller; but the server may be slow with it. */
@@ -240,37 +229,40 @@ export function waitForSlowBatch(): Promise<void> {
 
 /** Each ends its own way at its own time, and none of them holds up another. */
 export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
-  return inDatabase(engine, async (database) => {
-    const winner = await holdHere({ database, engine, strategy });
-    const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const order: number[] = [];
-    const times = [1, 2, 3, 4, 5, 6].map((n) => 200 + n * WAITS.stepMs);
-    const waits = times.map(async (ms, n) => {
-      const isAborted = n % 2 === 1;
-      const controller = new AbortController();
-      const startedAt = performance.now();
-      const reason = new Error(`enough after ${ms}`);
-      const timer = isAborted ? setTimeout(() => controller.abort(reason), ms) : undefined;
-      const { error } = await callAndUse({ db: pool }, {
-        ...AGAIN,
-        strategy,
-        ...(isAborted ? { signal: controller.signal } : { waitTimeoutMs: ms }),
-      });
-      clearTimeout(timer);
-      order.push(n);
-      assert.equal(error?.name, isAborted ? 'Error' : 'WaitTimeoutError');
-      if (isAborted) assert.equal(error?.message, reason.message);
-      // A timer may fire a moment early.
-      assert.ok(performance.now() - startedAt > ms - 10, `too early for ${ms} ms`);
-    });
-    await within(20_000, Promise.all(waits));
-    // On a busy machine those that are one step apart may change places.
-    for (const n of [0, 1, 2]) {
-      assert.ok(order.indexOf(n) < order.indexOf(n + 3), `ended in the order ${order}`);
-    }
-    winner.letGo();
-    assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
-  });
+  return inDatabase(
+    engine,
+    (database) =>
+      whileHeld(holdHere({ database, engine, strategy }), async (winner) => {
+        const pool = connectSturdily(engine, database, { connections: LOSERS });
+        const order: number[] = [];
+        const times = [1, 2, 3, 4, 5, 6].map((n) => 200 + n * WAITS.stepMs);
+        const waits = times.map(async (ms, n) => {
+          const isAborted = n % 2 === 1;
+          const controller = new AbortController();
+          const startedAt = performance.now();
+          const reason = new Error(`enough after ${ms}`);
+          const timer = isAborted ? setTimeout(() => controller.abort(reason), ms) : undefined;
+          const { error } = await callAndUse({ db: pool }, {
+            ...AGAIN,
+            strategy,
+            ...(isAborted ? { signal: controller.signal } : { waitTimeoutMs: ms }),
+          });
+          clearTimeout(timer);
+          order.push(n);
+          assert.equal(error?.name, isAborted ? 'Error' : 'WaitTimeoutError');
+          if (isAborted) assert.equal(error?.message, reason.message);
+          // A timer may fire a moment early.
+          assert.ok(performance.now() - startedAt > ms - 10, `too early for ${ms} ms`);
+        });
+        await within(20_000, Promise.all(waits));
+        // On a busy machine those that are one step apart may change places.
+        for (const n of [0, 1, 2]) {
+          assert.ok(order.indexOf(n) < order.indexOf(n + 3), `ended in the order ${order}`);
+        }
+        winner.letGo();
+        assert.equal((await within(20_000, winner.settled)).outcome, 'installed');
+      }),
+  );
 }
 
 /**
@@ -278,44 +270,47 @@ export function endInOrder(engine: Engine, strategy: Strategy): Promise<void> {
  * with the server's own error, and whoever calls again is served.
  */
 export function shutDownMidWait(engine: Engine, strategy: Strategy): Promise<void> {
-  return inDatabase(engine, async (database) => {
-    const winner = await holdHere({ database, engine, strategy });
-    const pool = connectSturdily(engine, database, { connections: LOSERS });
-    const waiting = waitOn(pool, { strategy, leaseMs: WAITS.leaseMs });
-    await sleep(WAITS.heldMs);
-    assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
-    await database.run(`select pg_terminate_backend(pid) from pg_stat_activity
+  return inDatabase(
+    engine,
+    (database) =>
+      whileHeld(holdHere({ database, engine, strategy }), async (winner) => {
+        const pool = connectSturdily(engine, database, { connections: LOSERS });
+        const waiting = waitOn(pool, { strategy, leaseMs: WAITS.leaseMs });
+        await sleep(WAITS.heldMs);
+        assert.equal(waiting.settled.length, 0, JSON.stringify(waiting.settled));
+        await database.run(`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and pid <> pg_backend_pid()`);
-    winner.letGo();
-    const first = await within(30_000, winner.settled);
-    const settled = await within(30_000, waiting.all);
-    for (const { error, unusable } of settled) {
-      assert.equal(unusable, undefined);
-      if (error) {
-        assert.match(
-          `${error.code} ${error.message}`,
-          /57P0|terminat|CONNECTION|ECONNRESET|ended/i,
+        winner.letGo();
+        const first = await within(30_000, winner.settled);
+        const settled = await within(30_000, waiting.all);
+        for (const { error, unusable } of settled) {
+          assert.equal(unusable, undefined);
+          if (error) {
+            assert.match(
+              `${error.code} ${error.message}`,
+              /57P0|terminat|CONNECTION|ECONNRESET|ended/i,
+            );
+          }
+        }
+        const again = await within(
+          20_000,
+          Promise.all(
+            Array.from(
+              { length: LOSERS },
+              () => callAndUse({ db: pool }, { ...AGAIN, strategy, leaseMs: WAITS.leaseMs }),
+            ),
+          ),
         );
-      }
-    }
-    const again = await within(
-      20_000,
-      Promise.all(
-        Array.from(
-          { length: LOSERS },
-          () => callAndUse({ db: pool }, { ...AGAIN, strategy, leaseMs: WAITS.leaseMs }),
-        ),
-      ),
-    );
-    const installs = [first, ...settled, ...again].filter(({ installed }) => installed).length;
-    assert.equal(installs, 1, JSON.stringify([first, ...settled, ...again]));
-    assertOneInstall(again, again.filter(({ installed }) => installed).length);
-    const threw = settled.filter(({ error }) => error).length;
-    tell(
-      `${engine.name}, ${strategy}, all connections ended mid-wait: ${threw} of ten threw, ` +
-        `${10 - threw} went on`,
-    );
-  });
+        const installs = [first, ...settled, ...again].filter(({ installed }) => installed).length;
+        assert.equal(installs, 1, JSON.stringify([first, ...settled, ...again]));
+        assertOneInstall(again, again.filter(({ installed }) => installed).length);
+        const threw = settled.filter(({ error }) => error).length;
+        tell(
+          `${engine.name}, ${strategy}, all connections ended mid-wait: ${threw} of ten threw, ` +
+            `${10 - threw} went on`,
+        );
+      }),
+  );
 }
 
 function waitOn(

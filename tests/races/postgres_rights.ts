@@ -10,12 +10,11 @@ import { type Kysely, sql } from 'kysely';
 import { bootstrapSchema, postgresBatch, type Strategy } from '../../mod.ts';
 import { within } from '../cases/support.ts';
 import { callerOn, onPostgres } from '../batch/subjects.ts';
-import type { TestDatabase } from '../engines/engine.ts';
+import { inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { pg } from '../engines/postgres.ts';
 import { schemaOf } from '../support/schema.ts';
 import { callAndUse, type Caller, type Db, type SettledError } from './call.ts';
 import { FEW_TABLES } from './counts.ts';
-import { inDatabase } from './postgres_stampede.ts';
 import { assertOneInstall } from './tally.ts';
 
 const ASK = { tables: FEW_TABLES, ddl: schemaOf(FEW_TABLES) };

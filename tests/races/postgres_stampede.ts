@@ -9,25 +9,12 @@ import { sql } from 'kysely';
 
 import { bootstrapSchema, type Strategy } from '../../mod.ts';
 import { callerOn, onPGlite, onPostgres } from '../batch/subjects.ts';
-import type { Engine, TestDatabase } from '../engines/engine.ts';
+import { type Engine, inDatabase, type TestDatabase } from '../engines/engine.ts';
 import { pglite } from '../engines/pglite.ts';
 import { schemaOf } from '../support/schema.ts';
 import { callAndUse, type Caller, type Settled } from './call.ts';
 import { COUNTS, TABLES } from './counts.ts';
 import { Tally } from './tally.ts';
-
-/** Runs `use` with a database of its own. */
-export async function inDatabase<T>(
-  engine: Engine,
-  use: (database: TestDatabase) => Promise<T>,
-): Promise<T> {
-  const database = await (await engine.start()).create();
-  try {
-    return await use(database);
-  } finally {
-    await database.drop();
-  }
-}
 
 /** The installs of all these callers at the same moment. */
 export function race(callers: readonly Caller[], strategy: Strategy): Promise<Settled[]> {

@@ -8,11 +8,11 @@ import assert from 'node:assert/strict';
 import { sql } from 'kysely';
 
 import { within } from '../cases/support.ts';
+import { inDatabase } from '../engines/engine.ts';
 import { pg } from '../engines/postgres.ts';
 import { schemaOf } from '../support/schema.ts';
 import { callAndUse, type Db, type Settled } from './call.ts';
 import { COUNTS, FEW_TABLES } from './counts.ts';
-import { inDatabase } from './postgres_stampede.ts';
 import { assertOneInstall, Tally } from './tally.ts';
 
 /** What both want, written as it is usually written. */

@@ -8,8 +8,9 @@ import assert from 'node:assert/strict';
 
 import type { Strategy } from '../../mod.ts';
 import { holdClaim, removeRow, within } from '../cases/support.ts';
+import { inDatabase } from '../engines/engine.ts';
 import { isFull } from '../processes/counts.ts';
-import { callerOn, inDatabase, type Subject } from '../batch/subjects.ts';
+import { callerOn, type Subject } from '../batch/subjects.ts';
 import { type Ask, callAndUse, type Caller, type Db } from './call.ts';
 import { type Lag, lagging } from './replica.ts';
 import { assertOneInstall } from './tally.ts';
@@ -93,8 +94,8 @@ async function withReplicas(
   use: (what: string, replica: Db, caller: () => Caller) => Promise<void>,
 ): Promise<void> {
   for (const [what, prepare] of isFull ? STATES : [STATES[0]!, STATES[2]!]) {
-    await inDatabase(subject, (old) =>
-      inDatabase(subject, async (database) => {
+    await inDatabase(subject.engine, (old) =>
+      inDatabase(subject.engine, async (database) => {
         const [replica, db] = [old.connect(), database.connect()];
         await prepare(replica);
         await prepare(db);

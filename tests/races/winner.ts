@@ -51,6 +51,19 @@ export async function holdWinner(caller: Caller, ask: Partial<Ask> = {}): Promis
   };
 }
 
+/** Lets a winner go in the end at the latest: its database is closed only when it has ended. */
+export async function whileHeld(
+  holding: Promise<Winner>,
+  use: (winner: Winner) => Promise<void>,
+): Promise<void> {
+  const winner = await holding;
+  try {
+    await use(winner);
+  } finally {
+    winner.letGo();
+  }
+}
+
 /** The queries of an app, while they are sent. */
 export interface Watch {
   /** Resolves when so many more were served. Fails where one fails, or is not served at all. */

@@ -9,11 +9,10 @@ import { CamelCasePlugin, sql } from 'kysely';
 import { Migrator, type MigratorProps } from 'kysely/migration';
 
 import { adoptMigrator, type AdoptOptions, NotAdoptableError } from '../../../mod.ts';
-import { createTable, type Db, thrownAs } from '../support.ts';
+import { createOldLedger, createTable, type Db, thrownAs } from '../support.ts';
 import {
   assertTables,
   claim,
-  createOldLedger,
   life,
   type LifeCase,
   type LifeContext,

@@ -8,9 +8,8 @@ import assert from 'node:assert/strict';
 import { sql } from 'kysely';
 
 import { DriftError, NotRecordableError, planSchema } from '../../../mod.ts';
-import { type CaseDdl, createTable, type Db, Log, thrownAs } from '../support.ts';
+import { type CaseDdl, createOldLedger, createTable, type Db, Log, thrownAs } from '../support.ts';
 import {
-  createOldLedger,
   life,
   type LifeCase,
   type LifeConfig,

@@ -14,17 +14,17 @@ import {
   schemaStatus,
   type StatusOptions,
 } from '../../../mod.ts';
-import { createTable, type Db, gate, sleep, thrownAs, thrownBy, within } from '../support.ts';
 import {
-  type Caller,
-  claim,
   createOldLedger,
-  life,
-  type LifeCase,
-  lineOf,
-  listening,
-  rows,
-} from './support.ts';
+  createTable,
+  type Db,
+  gate,
+  sleep,
+  thrownAs,
+  thrownBy,
+  within,
+} from '../support.ts';
+import { type Caller, claim, life, type LifeCase, lineOf, listening, rows } from './support.ts';
 
 /** How a session of an engine is made to refuse every write, on a single connection. */
 const READ_ONLY: Readonly<Record<string, string>> = {

@@ -177,14 +177,6 @@ export async function assertLine(
   );
 }
 
-/** A ledger as release 1.0.0 made it. */
-export async function createOldLedger(db: Db, ...versions: string[]): Promise<void> {
-  await sql`create table if not exists migrations (name text primary key)`.execute(db);
-  for (const version of versions) {
-    await sql`insert into migrations (name) values (${version})`.execute(db);
-  }
-}
-
 /** Writes somebody else's claim into a ledger that is there. */
 export async function claim(
   db: Db,

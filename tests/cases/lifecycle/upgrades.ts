@@ -16,6 +16,7 @@ import {
   planSchema,
 } from '../../../mod.ts';
 import {
+  createOldLedger,
   createTable,
   type Db,
   gate,
@@ -30,7 +31,6 @@ import {
   assertLine,
   assertTables,
   claim,
-  createOldLedger,
   creates,
   life,
   type LifeCase,
