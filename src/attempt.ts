@@ -201,7 +201,8 @@ export class Attempt {
 
   #stalled(): DdlStalledError {
     return new DdlStalledError(
-      `${NO_STATEMENT}${MAY_WAIT}, or strategy 'lease'. What it does elsewhere from now on is not undone`,
+      `${NO_STATEMENT}${MAY_WAIT}, or strategy 'lease'. What it does elsewhere from now on is not ` +
+        'undone',
       this.#call.details,
     );
   }

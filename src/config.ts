@@ -162,6 +162,6 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    * @default {'ignore'}
    */
   readonly onDrift?: 'ignore' | 'warn' | 'error' | undefined;
-  /** Ends a wait at once, with the signal's reason. It cuts a DDL, or a batch, as `waitTimeoutMs` does. */
+  /** Ends a wait at once, with the signal's reason; a DDL or a batch only as `waitTimeoutMs` does. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -67,8 +67,8 @@ export interface PlanOptions extends Pick<BootstrapConfig, 'dialect' | 'schema'>
  * @returns The plan.
  * @throws {NotRecordableError} The DDL needs an answer and there is no shadow, or it issued nothing.
  * @throws {StatementRefusedError} A statement cannot be part of one unit, or was not awaited.
- * @throws {TypeError} `ddl` is no function, `db` or `shadow` not a Kysely instance, they differ in their dialect, or an
- * option is unknown or of the wrong type.
+ * @throws {TypeError} `ddl` is no function, `db` or `shadow` not a Kysely instance, they differ in
+ * their dialect, or an option is unknown or of the wrong type.
  * @throws {RangeError} An option is out of range, or a schema is named and the dialect is not Postgres.
  */
 export async function planSchema<K extends KyselyLike>(

@@ -35,7 +35,7 @@ export interface FreshDatabase<K extends KyselyLike = KyselyLike> {
 
 /** What `testSchema` takes. */
 export interface TestSchemaOptions<K extends KyselyLike = KyselyLike> {
-  /** Makes a fresh and empty database: up to one for each statement of DDL and steps, and a few more. */
+  /** Makes a fresh and empty database: one for each statement of DDL and steps, and a few more. */
   database(): FreshDatabase<K> | Promise<FreshDatabase<K>>;
   /** The configuration as the app has it, but for its `batch`, which `database` gives. */
   readonly config: BootstrapConfig<NoInfer<K>>;
