@@ -48,8 +48,10 @@ export function gatedTransaction(trx: Database, gate: Gate): Database {
 
 /** What `db` introspects with, on another instance. */
 export function introspectionOf(db: Database, own: unknown): object {
-  const Introspector = db.introspection.constructor as new (db: unknown) => object;
-  return new Introspector(own);
+  const { introspection } = db;
+  const Introspector = introspection.constructor as new (db: unknown) => object;
+  // One that a dialect has written as a plain object has its instance already.
+  return Introspector === Object ? introspection : new Introspector(own);
 }
 
 /** A copy of `db` that calls `check` before each statement is compiled, or executed as it is. */

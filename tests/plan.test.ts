@@ -668,6 +668,17 @@ test('in a transaction, too, a shadow is introspected', async () => {
   assert.match(plan.statements.at(-1)!.sql, /^create table "after_person"/);
 });
 
+test('an introspector that is a plain object is asked as it is', async () => {
+  const shadow = openSqlite(':memory:');
+  const getTables = () => Promise.resolve([{ name: 'told' }]);
+  Object.defineProperty(shadow, 'introspection', { value: { getTables } });
+  const plan = await planSchema(instance('sqlite'), async (db) => {
+    const [found] = await db.introspection.getTables();
+    await db.schema.createTable(`as_${found!.name}`).addColumn('id', 'integer').execute();
+  }, { shadow });
+  assert.match(plan.statements.at(-1)!.sql, /^create table "as_told"/);
+});
+
 test('values are recorded as they are when they are bound', async () => {
   const day = new Date(0);
   const bytes = new Uint8Array([1]);
