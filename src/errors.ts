@@ -128,10 +128,10 @@ export class StatementRefusedError extends SchemaError {
 export class TransactionAbortedError extends SchemaError {}
 
 /**
- * The DDL issued no statement through the instance it was given before `waitTimeoutMs` ran out or
- * the signal was aborted. It may be using another instance, and waiting for the connection that
- * the transaction around it holds. Statements that it issues on that other instance from now on
- * are outside the library's control. Or the DDL did not return in that time while it was recorded.
+ * The DDL issued no statement through the instance it was given before `waitTimeoutMs` ran out. It
+ * may be using another instance, and waiting for the connection that the transaction around it
+ * holds. Statements that it issues on that other instance from now on are outside the library's
+ * control. Or the DDL did not return in that time while it was recorded. Not under a lease.
  */
 export class DdlStalledError extends SchemaError {}
 
