@@ -6,7 +6,7 @@
 
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
-import { type Call, type DdlHooks, readRows } from './call.ts';
+import { type Call, callOn, type DdlHooks, readRows } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
 import {
   contentionOf,
@@ -15,7 +15,7 @@ import {
   isMissingTable,
   isTransactionUnsupported,
 } from './contention.ts';
-import { databaseOf, placedOf } from './database.ts';
+import { databaseOf } from './database.ts';
 import { messageOf, SchemaError } from './errors.ts';
 import { checkInstalled } from './installed.ts';
 import type { Database, KyselyLike } from './kysely.ts';
@@ -26,7 +26,6 @@ import { record } from './recorder.ts';
 import type { BootstrapResult } from './result.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { timeoutError } from './timeout.ts';
-import { Patience } from './wait.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
 /**
@@ -108,32 +107,11 @@ class Bootstrap {
   #lastContention: unknown;
 
   constructor(db: Database, settings: Settings, hooks: DdlHooks) {
-    const { batch, logger, onNewer, upgrades, version } = settings;
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
-    // With a batch, everything goes through it: no probe reads a stale replica after a write.
-    const isBatch = this.#strategy === 'batch';
-    const placed = placedOf(db, { ...settings, batch: isBatch ? batch : undefined });
-    this.#call = {
-      ...placed,
-      settings,
-      details: { marker: placed.marker, version },
-      patience: new Patience(
-        settings.waitTimeoutMs,
-        settings.signal,
-        () => timeoutError(this.#call, holderIn(settings, this.#seen), this.#lastContention),
-      ),
-      owners: new Set(),
-      ddlErrors: new Set(),
-      hooks,
-      hasBegun: false,
-      checksum: undefined,
-      isWhole: upgrades.length > 0 || onNewer !== 'ignore',
-      isModern: false,
-      useAdvisoryLock: true,
-      log: (message) => logger.log?.(`db-migrate: ${message}`),
-      logError: (message, error) => logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
-    };
+    const timeout = (call: Call) =>
+      timeoutError(call, holderIn(settings, this.#seen), this.#lastContention);
+    this.#call = callOn(db, settings, this.#strategy, hooks, timeout);
   }
 
   async run(): Promise<BootstrapResult> {

@@ -4,19 +4,21 @@
  * @module
  */
 
+import type { Strategy } from './config.ts';
 import { contentionOf } from './contention.ts';
-import type { Placed } from './database.ts';
+import { type Placed, placedOf } from './database.ts';
 import {
   DdlStalledError,
   LeaseLostError,
+  messageOf,
   type SchemaErrorDetails,
   WaitTimeoutError,
 } from './errors.ts';
-import type { Handle } from './kysely.ts';
+import type { Database, Handle } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import type { Settings } from './settings.ts';
-import type { Patience } from './wait.ts';
+import { Patience } from './wait.ts';
 
 export interface DdlHooks {
   /** Called before the DDL; what it throws is thrown in its place. */
@@ -48,6 +50,36 @@ export interface Call extends Placed {
   readonly log: (message: string) => void;
   /** Reports a second error, in place of which the first one reaches the caller. */
   readonly logError: (message: string, error: unknown) => void;
+}
+
+/** A call that begins now; `timeout` makes the error for the time when its deadline has passed. */
+export function callOn(
+  db: Database,
+  settings: Settings,
+  strategy: Strategy,
+  hooks: DdlHooks,
+  timeout: (call: Call) => unknown,
+): Call {
+  const { batch, logger, onNewer, signal, upgrades, version, waitTimeoutMs } = settings;
+  // With a batch, everything goes through it: no probe reads a stale replica after a write.
+  const placed = placedOf(db, { ...settings, batch: strategy === 'batch' ? batch : undefined });
+  const call: Call = {
+    ...placed,
+    settings,
+    details: { marker: placed.marker, version },
+    patience: new Patience(waitTimeoutMs, signal, () => timeout(call)),
+    owners: new Set(),
+    ddlErrors: new Set(),
+    hooks,
+    hasBegun: false,
+    checksum: undefined,
+    isWhole: upgrades.length > 0 || onNewer !== 'ignore',
+    isModern: false,
+    useAdvisoryLock: true,
+    log: (message) => logger.log?.(`db-migrate: ${message}`),
+    logError: (message, error) => logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
+  };
+  return call;
 }
 
 /** Runs the DDL, or records it, and keeps its error in mind as one of the caller's. */

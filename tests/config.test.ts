@@ -252,6 +252,21 @@ test('a short waitTimeoutMs needs no leaseMs beside it', async () => {
   await db.destroy();
 });
 
+test('without a logger nothing is said', async () => {
+  const said: unknown[] = [];
+  const names = ['log', 'error', 'warn', 'info', 'debug'] as const;
+  const real = names.map((name) => console[name]);
+  for (const name of names) console[name] = (...args: unknown[]) => void said.push(args);
+  try {
+    const { db } = watched();
+    await bootstrapSchema(db, complete({}));
+    await db.destroy();
+  } finally {
+    names.forEach((name, n) => console[name] = real[n]!);
+  }
+  assert.deepEqual(said, []);
+});
+
 test('a dialect that is named is taken at its word', async () => {
   const db = compiling(new SqliteAdapter(), new SqliteQueryCompiler());
   const error = await thrownBy(() =>

@@ -133,6 +133,18 @@ function countingBatch(): { batch: AtomicBatch; sent: (readonly BatchStatement[]
   };
 }
 
+/** Runs `use` on a clock that stands still, from 0 on, unless it is set. */
+async function atTimes(use: (setTime: (ms: number) => void) => Promise<void>): Promise<void> {
+  const real = performance.now;
+  let now = 0;
+  performance.now = () => now;
+  try {
+    await use((ms) => now = ms);
+  } finally {
+    performance.now = real;
+  }
+}
+
 function table(db: Db, name = 'person'): Promise<void> {
   return db.schema.createTable(name)
     .addColumn('id', 'integer', (column) => column.primaryKey())
@@ -635,30 +647,21 @@ test('a caller who has waited long enough for a ddl that is recorded starts no c
   assert.equal((await ensure(db)).outcome, 'installed');
 });
 
-test('unless told otherwise, the error of a ddl is kept for a second', async () => {
-  const real = performance.now;
-  let now = 0;
-  performance.now = () => now;
-  try {
+test('unless told otherwise, the error of a ddl is kept for a second', () =>
+  atTimes(async (setTime) => {
     const { batch } = countingBatch();
     let runs = 0;
     const ddl = (_: Db) => Promise.reject(new Error(`run ${++runs}`));
     const ensure = createBootstrap({ version: '0001', ddl, batch, assumeFresh: true });
     const db = instance('sqlite');
     for (const [at, message] of [[0, 'run 1'], [999, 'run 1'], [1_000, 'run 2']] as const) {
-      now = at;
+      setTime(at);
       await assert.rejects(ensure(db), { message });
     }
-  } finally {
-    performance.now = real;
-  }
-});
+  }));
 
-test('the error that those get who come to the ddl later does not make that longer', async () => {
-  const real = performance.now;
-  let now = 0;
-  performance.now = () => now;
-  try {
+test('the error that those get who come to the ddl later does not make that longer', () =>
+  atTimes(async (setTime) => {
     let [runs, probes] = [0, 0];
     const ddl = (_: Db) => Promise.reject(new Error(`run ${++runs}`));
     const held = Promise.withResolvers<void>();
@@ -670,15 +673,12 @@ test('the error that those get who come to the ddl later does not make that long
     const db = instance('sqlite');
     const calls = [ensure(db), ensure(db)];
     await assert.rejects(calls[0]!, { message: 'run 1' });
-    now = 900;
+    setTime(900);
     held.resolve();
     await assert.rejects(calls[1]!, { message: 'run 1' });
-    now = 1_000;
+    setTime(1_000);
     await assert.rejects(ensure(db), { message: 'run 2' });
-  } finally {
-    performance.now = real;
-  }
-});
+  }));
 
 test('a ddl that is no function is refused', async () => {
   for (const ddl of ['create table a (b int)', undefined, { statements: [] }]) {
