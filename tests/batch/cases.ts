@@ -18,6 +18,7 @@ import {
   createOldLedger,
   type Db,
   gate,
+  looked,
   sleep,
   thrownAs,
   thrownBy,
@@ -96,16 +97,20 @@ export const CASES: readonly BatchCase[] = [
   {
     name: 'a loser that had seen nothing is rolled back whole, and waits for the winner',
     async run(stage) {
-      const winner = gate();
+      const [arrived, winner] = [gate(), gate()];
       const loser = stage.caller();
       const held = around(loser.batch, {
-        before: (statements) => isInstall(statements) ? winner.opened : undefined,
+        before(statements) {
+          if (!isInstall(statements)) return;
+          arrived.open();
+          return winner.opened;
+        },
       });
       const losing = stage.bootstrap(
         { ddl: (db) => createMark(db, 'of_the_loser') },
         { ...loser, batch: held },
       );
-      await sleep(50);
+      await arrived.opened;
       const won = await stage.bootstrap({ ddl: (db) => createMark(db, 'of_the_winner') });
       winner.open();
       const lost = await losing;
@@ -237,7 +242,7 @@ export const CASES: readonly BatchCase[] = [
       await claim(stage, 20_000);
       const { calls, caller } = watchedCaller(stage);
       const waiting = stage.bootstrap({}, caller);
-      await sleep(100);
+      await looked(calls);
       await operate(stage, `update migrations set state = 'installed' where name = '${VERSION}'`);
       assert.equal((await within(10_000, waiting)).outcome, 'waited');
       assert.ok(calls.every((call) => call.length === 1), 'more than reads');

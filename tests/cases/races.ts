@@ -20,10 +20,12 @@ import {
   install,
   installAgain,
   ledger,
+  looked,
   present,
   sleep,
   thrownBy,
   until,
+  watched,
   within,
 } from './support.ts';
 
@@ -94,13 +96,14 @@ export const cases: readonly Case[] = [
     async run(t) {
       const { winner, letGo } = await insideItsDdl(t);
       let settled = 0;
-      const others = [1, 2, 3].map(async () => {
-        const db = t.connect();
+      const callers = [1, 2, 3].map(() => watched(t));
+      const others = callers.map(async ({ db }) => {
         const result = await bootstrap(t, db, () => assert.fail('run twice'))
           .finally(() => settled++);
         await assertUsable(db);
         return result;
       });
+      await Promise.all(callers.map(({ statements }) => looked(statements)));
       await sleep(300);
       assert.equal(settled, 0);
       letGo();
@@ -160,10 +163,12 @@ export const cases: readonly Case[] = [
         const ddl = (db: Db) => createTable(db, `by_${strategy}`);
         const { winner, letGo } = await insideItsDdl(t, ddl, { version, strategy });
         let isSettled = false;
-        const waiting = bootstrap(t, t.connect(), () => assert.fail('run twice'), {
+        const { db, statements } = watched(t);
+        const waiting = bootstrap(t, db, () => assert.fail('run twice'), {
           version,
           strategy: other,
         }).finally(() => isSettled = true);
+        await looked(statements);
         await sleep(200);
         assert.equal(isSettled, false);
         letGo();

@@ -125,6 +125,11 @@ export function watched(t: CaseDatabase): { db: Db; statements: string[] } {
   return { db: t.connect({ onStatement: (text) => statements.push(text) }), statements };
 }
 
+/** Resolves when a caller has sent its second statement: by then its first look has been answered. */
+export function looked(statements: readonly unknown[]): Promise<void> {
+  return until(() => statements.length >= 2);
+}
+
 /** Which of the tables are there. */
 export async function present(db: Db, tables: readonly string[] = TABLES): Promise<string[]> {
   const found: string[] = [];

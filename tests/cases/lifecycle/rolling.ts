@@ -13,7 +13,7 @@ import {
   NoUpgradePathError,
   SchemaError,
 } from '../../../mod.ts';
-import { createTable, type Db, gate, sleep, thrownAs, within } from '../support.ts';
+import { createTable, type Db, gate, looked, sleep, thrownAs, within } from '../support.ts';
 import {
   assertLine,
   assertTables,
@@ -25,6 +25,7 @@ import {
   type LifeConfig,
   type LifeContext,
   lineOf,
+  listening,
   rows,
   untouched,
 } from './support.ts';
@@ -130,11 +131,12 @@ export const cases: readonly LifeCase[] = [
         },
       });
       await inside.opened;
-      const newer = life(t, lineOf(...V2));
+      const caller = listening(t);
+      const newer = life(t, lineOf(...V2), caller);
       const isBatch = t.strategy === 'batch';
       // One that is still being recorded has not claimed anything.
       if (isBatch) await within(20_000, newer);
-      else await sleep(150);
+      else await looked(caller.statements);
       held.open();
       const [first, second] = await within(20_000, Promise.all([old, newer]));
       if (isBatch) {
@@ -163,11 +165,12 @@ export const cases: readonly LifeCase[] = [
       });
       await inside.opened;
       const isBatch = t.strategy === 'batch';
-      const olds = [V1, V2].map((line) =>
-        life(t, { ...lineOf(...line), ...(!isBatch && { ddl: untouched }) })
+      const callers = [listening(t), listening(t)];
+      const olds = [V1, V2].map((line, n) =>
+        life(t, { ...lineOf(...line), ...(!isBatch && { ddl: untouched }) }, callers[n])
       );
       if (isBatch) await Promise.all(olds);
-      else await sleep(150);
+      else await Promise.all(callers.map(({ statements }) => looked(statements)));
       held.open();
       const results = await within(20_000, Promise.all([newer, ...olds]));
       const outcomes = results.map(({ outcome }) => outcome);

@@ -21,6 +21,7 @@ import {
   type Db,
   gate,
   Log,
+  looked,
   patiently,
   sleep,
   thrownAs,
@@ -366,11 +367,12 @@ export const cases: readonly LifeCase[] = [
       const config = { ...lineOf('0001', '0002'), ddl: untouched };
       const first = life(t, { ...config, upgrades: [{ from: '0001', ddl: slow }] });
       await inside.opened;
-      const second = life(t, config);
+      const caller = listening(t);
+      const second = life(t, config, caller);
       // A batch that is still being recorded holds nobody up.
       const early = t.strategy === 'batch'
         ? await within(20_000, second)
-        : await Promise.race([second, sleep(150)]);
+        : await Promise.race([second, looked(caller.statements).then(() => sleep(150))]);
       held.open();
       const [one, two] = await within(20_000, Promise.all([first, second]));
       if (t.strategy === 'batch') {
@@ -401,8 +403,9 @@ export const cases: readonly LifeCase[] = [
         strategy: 'transaction',
       }, { db: t.connect() });
       await inside.opened;
-      const second = life(t, { ...config, waitTimeoutMs: 10_000 });
-      await sleep(200);
+      const caller = listening(t);
+      const second = life(t, { ...config, waitTimeoutMs: 10_000 }, caller);
+      await looked(caller.statements);
       held.open();
       const [one, two] = await within(20_000, Promise.all([first, second]));
       assert.deepEqual([one.outcome, two.outcome], ['upgraded', 'waited']);
