@@ -11,6 +11,7 @@ import { ROOT } from './checks/process.ts';
 import { type Check, type Row, runProgram } from './checks/program.ts';
 import {
   bunConsumer,
+  compile,
   type Consumer,
   denoConsumer,
   must,
@@ -52,7 +53,8 @@ const AMBIENT = ['@types/node', '@cloudflare/workers-types'];
 const file = Deno.args[0] ?? `${ROOT}/README.md`;
 
 await runProgram(async (folder) => {
-  const found = examplesIn(await Deno.readTextFile(file));
+  const markdown = await Deno.readTextFile(file);
+  const found = examplesIn(markdown);
   const examples = [...found, firstCall(found)];
   const { tarball } = await buildPackage(`${folder}/dist`);
   console.log(`${found.length} examples, ${found.filter(isMarked).length} of them with a mark`);
@@ -75,7 +77,11 @@ await runProgram(async (folder) => {
         (packages) => nodeConsumer('node24', `${folder}/typescript-${version}`, tarball, packages),
       )
     ),
-    checked(found, (packages) => nodeConsumer('node24', `${folder}/all`, tarball, packages)),
+    checked(
+      found,
+      tsconfigIn(markdown),
+      (packages) => nodeConsumer('node24', `${folder}/all`, tarball, packages),
+    ),
   ];
 }, 2);
 
@@ -152,20 +158,53 @@ function compiler(version: string, all: readonly Example[], make: Make): Row {
   }];
 }
 
-/** All examples, with the types of all drivers, whether or not they can be run. */
-function checked(all: readonly Example[], make: Make): Row {
+/**
+ * All examples, with the types of all drivers, whether or not they can be run; and those that can be
+ * as the text that they stand in tells its readers to compile them.
+ */
+function checked(all: readonly Example[], tsconfig: Tsconfig | undefined, make: Make): Row {
   const examples = all.filter(({ code }) => !code.includes("from 'bun:"));
-  return [{
-    name: 'types of all examples',
-    run: async () => {
-      const packages = [...examples.flatMap(packagesOf), ...AMBIENT, 'typescript'];
-      const { folder } = await make([...packages, ...typesFor(packages)]);
-      await writeExamples({ folder, place: 'node' }, examples);
-      const types = AMBIENT.map((name) => name.replace('@types/', ''));
-      await typeCheck(folder, { types, skipLibCheck: true });
-      return `${examples.length}`;
+  let folder: string;
+  const types = AMBIENT.map((name) => name.replace('@types/', ''));
+  const [, forWorkers] = types;
+  return [
+    {
+      name: 'types of all examples',
+      run: async () => {
+        const packages = [...examples.flatMap(packagesOf), ...AMBIENT, 'typescript'];
+        folder = (await make([...packages, ...typesFor(packages)])).folder;
+        await writeExamples({ folder, place: 'node' }, examples);
+        await typeCheck(folder, { types, skipLibCheck: true });
+        return `${examples.length}`;
+      },
     },
-  }];
+    ...(tsconfig === undefined ? [] : (['node', 'workerd'] as const).map((place): Check => ({
+      name: `types by the tsconfig of the text: ${place}`,
+      run: async () => {
+        const include = examples.filter((one) => one.places.includes(place))
+          .map(({ name }) => `${name}/${name}.ts`);
+        const { compilerOptions } = tsconfig;
+        await compile(folder, {
+          include,
+          compilerOptions: {
+            ...compilerOptions,
+            ...(place === 'workerd' && { types: [forWorkers] }),
+          },
+        });
+        return `${include.length} examples`;
+      },
+    }))),
+  ];
+}
+
+interface Tsconfig {
+  readonly compilerOptions: Readonly<Record<string, unknown>>;
+}
+
+/** The configuration of the compiler that a text in Markdown gives, after a comment that says so. */
+function tsconfigIn(markdown: string): Tsconfig | undefined {
+  const json = /^<!-- tsconfig -->\n```json\n([\s\S]*?)^```$/m.exec(markdown)?.[1];
+  return json === undefined ? undefined : JSON.parse(json);
 }
 
 function typesFor(packages: readonly string[]): string[] {

@@ -59,7 +59,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   checkFields('options', { version }, { version: RULES.version });
   if (!isNames(migrations)) {
     const words = 'be a list of one or more distinct names';
-    throw new TypeError(problem('migrations', words, migrations, 'hand over to Migrator'));
+    throw new TypeError(problem('migrations', words, migrations));
   }
   const details = { marker: options.marker ?? 'migrations', version, action: 'hand over' };
   const entry = (await schemaStatus(db, status)).find((row) => row.version === version);

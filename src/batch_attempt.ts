@@ -57,7 +57,7 @@ export class BatchAttempt {
       this.#call.settings.batch?.limits ?? {};
     const check = (size: number, unit: string, limit: number) => {
       if (size <= limit) return;
-      const reason = `it has ${size} ${unit}, and the database takes ${limit} at most`;
+      const reason = `it has ${size} ${unit}, and the database takes ${limit} at most. Split it`;
       throw new StatementRefusedError(sql, reason, this.#call.details);
     };
     check(new TextEncoder().encode(sql).length, 'bytes', statementBytes);

@@ -223,7 +223,7 @@ class Bootstrap {
       if (isFromDdl) this.#call.hooks.onError?.(error);
       throw isWorthIt && end && !isFromDdl ? end.error : error;
     }
-    this.#call.log(`trying again, as another caller was in the way: ${messageOf(error)}`);
+    this.#call.log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.
     const isSecond = isFromDdl && contention !== 'race';
     return isSecond && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';

@@ -16,7 +16,7 @@ export type Strategy = 'batch' | 'transaction' | 'lease';
 export interface Logger {
   /** What happened: who installed, what was tried again and why. */
   log?(message: string): void;
-  /** A second error that another one already reports to the caller. */
+  /** The warnings of `onNewer` and `onDrift`, and a second error behind one that the caller gets. */
   error?(message: string): void;
 }
 
@@ -74,9 +74,9 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    */
   readonly marker?: string | undefined;
   /**
-   * Postgres only: the schema of the ledger and of the DDL, 1 to 63 characters, created in the same
-   * unit where it is missing. `ddl` receives an instance that uses it; under strategy
-   * `'transaction'` raw SQL finds it too, through a transaction-local `search_path`.
+   * Postgres only: the schema of the ledger and of the DDL, 1 to 63 bytes of UTF-8, created in the
+   * same unit where it is missing. `ddl` receives an instance that uses it; under strategy
+   * `'transaction'` or `'batch'` raw SQL finds it too, through a transaction-local `search_path`.
    */
   readonly schema?: string | undefined;
   /**

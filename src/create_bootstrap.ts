@@ -49,7 +49,7 @@ export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
    * process has seen that already, else as `bootstrapSchema` does, throwing what that throws.
    */
   (db: K, options?: EnsureOptions): Promise<BootstrapResult>;
-  /** Forgets one database, or all of them; say when a database was dropped or restored. */
+  /** Forgets one database, or all of them: call it when a database was dropped or restored. */
   forget(key?: unknown): void;
 }
 

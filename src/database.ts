@@ -28,9 +28,7 @@ export function databaseOf(db: unknown): Database {
     throw new TypeError(problem('db', 'be a Kysely instance', db));
   }
   if (candidate.isTransaction) {
-    throw new TypeError(
-      `Cannot bootstrap the schema as 'db' is a transaction: pass the Kysely instance itself`,
-    );
+    throw new TypeError(`Cannot use 'db' as it is a transaction: pass the Kysely instance itself`);
   }
   return candidate as Database;
 }
@@ -91,6 +89,6 @@ export function dialectOf(db: Database): Dialect {
   const other = sql.includes('`') ? 'MySQL' : sql.includes('@1') ? 'MSSQL' : undefined;
   if (!other) return 'sqlite';
   throw new TypeError(
-    `Cannot bootstrap the schema as ${other} is not supported: 'db' must speak SQLite or Postgres`,
+    `Cannot use 'db' as it speaks ${other}, which is not supported: use SQLite or Postgres`,
   );
 }

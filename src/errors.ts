@@ -106,8 +106,9 @@ export class LeaseLostError extends SchemaError {}
 export class ForeignTableError extends SchemaError {}
 
 /**
- * A statement of the DDL cannot be part of the one unit that the schema is installed in, or came
- * after the DDL had returned. It has not been sent, and the unit is rolled back.
+ * A statement of the DDL cannot be part of the one unit that the schema is installed in, is past a
+ * limit of the batch, or came after the DDL had returned. It has not been sent, and the unit is
+ * rolled back.
  */
 export class StatementRefusedError extends SchemaError {
   /** The statement, without its parameters. */

@@ -16,7 +16,8 @@ export interface Rule {
 const LONGEST_MS = 2_147_483_647;
 
 /**
- * Checks each field of an object by its rule; leaves out what is undefined.
+ * Checks each field of an object by its rule; leaves out what is undefined. Messages name the object
+ * as `name`, and its fields with `path` before them.
  *
  * @throws {TypeError} It is not an object, or a field is missing, unknown or of the wrong type.
  * @throws {RangeError} A field is of the right type and out of range.
@@ -25,6 +26,7 @@ export function checkFields(
   name: string,
   value: unknown,
   rules: Readonly<Record<string, Rule>>,
+  path = '',
 ): Record<string, unknown> {
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(problem(name, 'be an object', value));
@@ -32,7 +34,10 @@ export function checkFields(
   const fields = Object.entries(value).filter(([, given]) => given !== undefined);
   const unknown = fields.find(([field]) => !Object.hasOwn(rules, field));
   if (unknown) {
-    throw new TypeError(`Cannot bootstrap the schema as '${name}' has no field '${unknown[0]}'`);
+    const known = Object.keys(rules).join(', ');
+    throw new TypeError(
+      `Cannot use '${name}' as it has no field '${unknown[0]}': its fields are ${known}`,
+    );
   }
   const all = Object.fromEntries(fields);
   for (const [field, rule] of Object.entries(rules)) {
@@ -40,11 +45,11 @@ export function checkFields(
     if (given === undefined && !rule.isRequired) continue;
     const isPlan = field === 'ddl' && typeof given === 'object';
     if (given === null || (typeof given !== rule.type && !isPlan)) {
-      throw new TypeError(problem(field, rule.words, given));
+      throw new TypeError(problem(path + field, rule.words, given));
     }
     if (rule.holds?.(given as never) === false) {
       const Problem = rule.type === 'object' ? TypeError : RangeError;
-      throw new Problem(problem(field, rule.words, given));
+      throw new Problem(problem(path + field, rule.words, given));
     }
   }
   return all;
@@ -71,13 +76,8 @@ export function text(most: number, unit: string, sizeOf: (value: string) => numb
 }
 
 /** The one grammar of every message about bad input. */
-export function problem(
-  field: string,
-  words: string,
-  value: unknown,
-  action = 'bootstrap the schema',
-): string {
-  return `Cannot ${action} as '${field}' must ${words}: current value is ${show(value)}`;
+export function problem(field: string, words: string, value: unknown): string {
+  return `Cannot use '${field}' as it must ${words}: current value is ${show(value)}`;
 }
 
 export function oneOf(...choices: string[]): Rule {

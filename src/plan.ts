@@ -77,7 +77,7 @@ export async function planSchema<K extends KyselyLike>(
   options: PlanOptions = {},
 ): Promise<SchemaPlan> {
   if (typeof ddl !== 'function') {
-    throw new TypeError(problem('ddl', 'be a function', ddl, 'plan the schema'));
+    throw new TypeError(problem('ddl', 'be a function', ddl));
   }
   const { shadow, ...given } = checkFields('options', options, {
     dialect: RULES.dialect,

@@ -46,15 +46,17 @@ export async function checkPlan(
   dialect: Dialect,
   schema: string | undefined,
 ): Promise<void> {
-  const refuse = (rule: string, value: unknown) => {
-    throw new TypeError(
-      `Cannot bootstrap the schema as 'ddl' must be a plan ${rule}: current value is ${value}`,
-    );
+  const refuse = (found: string) => {
+    throw new TypeError(`Cannot use 'ddl' as it is a plan ${found}`);
   };
-  if (plan.dialect !== dialect) refuse(`for ${dialect}`, plan.dialect);
-  if (plan.schema !== (schema ?? null)) refuse(`for schema ${schema ?? 'null'}`, plan.schema);
+  if (plan.dialect !== dialect) refuse(`for ${plan.dialect}, and 'db' speaks ${dialect}`);
+  if (plan.schema !== (schema ?? null)) {
+    refuse(`for schema ${plan.schema}, and 'schema' is ${schema}`);
+  }
   const checksum = await checksumOf(plan.statements.map(({ sql }) => sql), dialect);
-  if (plan.checksum !== checksum) refuse(`with checksum ${checksum}: make it anew`, plan.checksum);
+  if (plan.checksum !== checksum) {
+    refuse('that was edited: its checksum is another one. Make it anew with planSchema()');
+  }
 }
 
 // Reading a schema takes its time, and a hash is a job for another thread, half a millisecond however

@@ -112,7 +112,7 @@ class Recorder {
       },
       {
         beginTransaction: async (connection) => {
-          if (starts.length > 0) this.#refuse('a transaction', 'another one is open');
+          if (starts.length > 0) this.#refuse(undefined, 'two transactions of the ddl overlap');
           starts.push(this.statements.length);
           await this.#shadows.get(connection)?.executeQuery(plain('begin'));
         },
@@ -128,7 +128,7 @@ class Recorder {
         savepoint: () => this.#read(plain('savepoint')),
       },
       (own) => {
-        if (!shadow) return this.#refuse('an introspection', 'it reads the database');
+        if (!shadow) return this.#refuse(undefined, 'the ddl introspects the database');
         // On the instance that asks: in a transaction that has the only connection.
         return introspectionOf(shadow, own);
       },
@@ -193,7 +193,7 @@ class Recorder {
     return this.refusal ??= new StatementRefusedError(sql, NOT_AWAITED, this.#options.details);
   }
 
-  #refuse(sql: string, reason: string): never {
+  #refuse(sql: string | undefined, reason: string): never {
     throw this.refusal ??= new NotRecordableError(
       sql,
       `${reason}, and recorded DDL gets no answers; nothing was sent. Plan it ahead with ` +

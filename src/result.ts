@@ -10,7 +10,7 @@ import type { Strategy } from './config.ts';
 export interface BootstrapResult {
   /** True only for the one call whose DDL was committed. */
   readonly installed: boolean;
-  /** True if this call won the claim. */
+  /** True if this call won the claim and committed: the same as `installed`. */
   readonly wonClaim: boolean;
   /** The version that is in the database now (with `'pending'`: soon, if all goes well). */
   readonly version: string;

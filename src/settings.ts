@@ -47,7 +47,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
     holds: ({ database, execute }: Partial<AtomicBatch>) =>
       (typeof database === 'object' || typeof database === 'function') &&
       typeof execute === 'function',
-    words: "be an object with 'database' and 'execute', as d1Batch() makes one",
+    words: "have an 'execute' and a 'database', which is undefined where a binding's name is wrong",
   },
   assumeFresh: { type: 'boolean', words: 'be a boolean' },
   strategy: oneOf('auto', 'batch', 'transaction', 'lease'),
@@ -84,9 +84,10 @@ export function parseConfig(config: unknown): Settings {
   }
   const { version, ddl } = RULES;
   // A copy, since `map` leaves holes out.
-  const steps = [...given.upgrades ?? []].map((step) =>
-    checkFields('upgrades', step, { from: version, ddl }) as unknown as UpgradeStep
-  );
+  const steps = [...given.upgrades ?? []].map((step, at) => {
+    const name = `upgrades[${at}]`;
+    return checkFields(name, step, { from: version, ddl }, `${name}.`) as unknown as UpgradeStep;
+  });
   const line = [...steps.map(({ from }) => from), given.version];
   const twice = line.find((name, at) => line.indexOf(name) !== at);
   if (twice !== undefined) {
@@ -121,7 +122,7 @@ function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Run {
  */
 export function strategyOf({ strategy, batch, ddl, upgrades, assumeFresh }: Settings): Strategy {
   if (strategy === 'batch' && !batch) {
-    throw new TypeError(`Cannot bootstrap the schema as strategy 'batch' needs a 'batch'`);
+    throw new TypeError(`Cannot use strategy 'batch' as there is no 'batch'`);
   }
   const chosen = strategy !== 'auto'
     ? strategy
@@ -131,7 +132,7 @@ export function strategyOf({ strategy, batch, ddl, upgrades, assumeFresh }: Sett
     ? 'lease'
     : 'transaction';
   if (assumeFresh && chosen !== 'batch') {
-    throw new TypeError(`Cannot bootstrap the schema as 'assumeFresh' needs a 'batch'`);
+    throw new TypeError(`Cannot use 'assumeFresh' as it needs strategy 'batch'`);
   }
   return chosen;
 }

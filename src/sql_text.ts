@@ -163,8 +163,11 @@ export function refusalInUnit(statements: readonly Statement[]): string | undefi
       return `"${control}" would split the unit. Leave it out: the ddl is one transaction already`;
     }
     const inert = INERT.exec(normalized)?.[1];
+    if (inert) {
+      return `"pragma ${inert}" does nothing in a transaction. Set it on the connection before`;
+    }
     const [, command, manner] = OUTSIDE.exec(beginning) ?? [];
-    const outside = inert ? `pragma ${inert}` : command ?? manner;
+    const outside = command ?? manner;
     if (outside) {
       return `"${outside}" cannot run in a transaction. Use strategy 'lease' with idempotent DDL, ` +
         `or run it before or after the install`;

@@ -56,7 +56,7 @@ export interface LedgerEntry {
  * @returns The entries, in the order in which they were installed.
  * @throws {TypeError} `db` or a field of the options is of the wrong type.
  * @throws {RangeError} A field of the options is out of range.
- * @throws {ForeignTableError} The table named by `marker` belongs to another tool.
+ * @throws {ForeignTableError} The table named by `marker` belongs to another tool, and has rows.
  */
 export async function schemaStatus(
   db: KyselyLike,

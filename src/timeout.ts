@@ -26,6 +26,7 @@ export function timeoutError(
     ? `the last try ended with: ${messageOf(cause)}`
     : 'another caller is installing in a transaction, or the database does not answer';
   const problem = `not installed after waiting ${Math.round(patience.elapsedMs)} ms, where ` +
-    `'waitTimeoutMs' is ${waitTimeoutMs}; ${found}. Call again, or raise it if the schema takes longer`;
+    `'waitTimeoutMs' is ${waitTimeoutMs}; ${found}. Call again, or raise ` +
+    `'waitTimeoutMs' if the schema takes longer`;
   return new WaitTimeoutError(problem, holder, { ...details, cause });
 }

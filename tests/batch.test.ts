@@ -711,9 +711,12 @@ test('what a batch lacks is said before anything is sent', async () => {
     const config = { version: VERSION, ddl: schemaOf(1) };
     for (
       const [more, message] of [
-        [{ strategy: 'batch' }, /strategy 'batch' needs a 'batch'/],
-        [{ assumeFresh: true }, /'assumeFresh' needs a 'batch'/],
-        [{ assumeFresh: true, strategy: 'lease', batch: heard }, /'assumeFresh' needs a 'batch'/],
+        [{ strategy: 'batch' }, /strategy 'batch' as there is no 'batch'/],
+        [{ assumeFresh: true }, /'assumeFresh' as it needs strategy 'batch'/],
+        [
+          { assumeFresh: true, strategy: 'lease', batch: heard },
+          /'assumeFresh' as it needs strategy 'batch'/,
+        ],
         [{ batch: {} }, /'batch' must be an object with 'database' and 'execute'/],
       ] as const
     ) {

@@ -17,7 +17,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 
-import { bootstrapSchema, createBootstrap } from '../mod.ts';
+import { bootstrapSchema, createBootstrap, d1Batch } from '../mod.ts';
 import { parseConfig } from '../src/settings.ts';
 import { openSqlite } from './support/sqlite.ts';
 
@@ -127,7 +127,27 @@ const ROWS: readonly Row[] = [
     type: TypeError,
     says: ['logger', 'log'],
   }],
-  ['a field that is misspelt', { markr: 'x' }, { type: TypeError, says: [`'markr'`] }],
+  ['a batch of a binding whose name is wrong', { batch: d1Batch(undefined as never) }, {
+    type: TypeError,
+    says: [`'batch'`, `'database', which is undefined where a binding's name is wrong`],
+  }],
+  ['a step that is none', { upgrades: [{ from: 'a', ddl: () => {} }, null] }, {
+    type: TypeError,
+    says: [`'upgrades[1]'`, 'null'],
+  }],
+  ['a step without a start', { upgrades: [{ ddl: () => {} }] }, {
+    type: TypeError,
+    says: [`'upgrades[0].from'`, 'undefined'],
+  }],
+  ['a step whose start is empty', { upgrades: [{ from: '', ddl: () => {} }] }, {
+    type: RangeError,
+    says: [`'upgrades[0].from'`, '""'],
+  }],
+  ['a step with a misspelt field', { upgrades: [{ from: 'a', dll: () => {} }] }, {
+    type: TypeError,
+    says: [`'upgrades[0]'`, `'dll'`, 'from, ddl'],
+  }],
+  ['a field that is misspelt', { markr: 'x' }, { type: TypeError, says: [`'markr'`, 'marker'] }],
   ['a field of createBootstrap', { failureCooldownMs: 5 }, {
     type: TypeError,
     says: [`'failureCooldownMs'`],

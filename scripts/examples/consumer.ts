@@ -127,6 +127,11 @@ export async function typeCheck(
       ...{ verbatimModuleSyntax: true, isolatedModules: true },
     },
   };
+  await compile(folder, config);
+}
+
+/** Compiles a Node or Bun project by the TypeScript that it has installed. */
+export async function compile(folder: string, config: unknown): Promise<void> {
   await Deno.writeTextFile(`${folder}/tsconfig.json`, JSON.stringify(config, null, 2));
   const { command } = await runtime('node24');
   await must([command, 'node_modules/typescript/bin/tsc', '--pretty', 'false'], folder);
