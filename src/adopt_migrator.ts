@@ -83,7 +83,9 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
     placed.insertInto!(LOCK).values!({ id: 'migration_lock', is_locked: 0 }).onConflict!(ignore),
   );
   const { rows: before } = await run(placed.selectFrom!(MIGRATIONS).selectAll!());
-  const known = new Map(before.map(({ name, timestamp }) => [String(name), String(timestamp)]));
+  const known = new Map(
+    before.map(({ name, timestamp }) => [String(name), Date.parse(String(timestamp)) || 0]),
+  );
   const rows = rowsBetween(known, migrations);
   if (rows.length === 0) return { adopted: [] };
   const insert = placed.insertInto!(MIGRATIONS).values!(rows).onConflict!(ignore);
@@ -93,20 +95,25 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
 
 /**
  * Rows for the migrations that are not known yet. Migrator takes them in the order of their time, and
- * of their name where that is the same: so each has the time of the next one that is known. None is
- * in the future, where what Migrator runs right afterwards would come before it.
+ * demands that of their names, by code units: so each has a time before that of the next one, but not
+ * before that of a known one ahead of it. Where both leave no room it has the same time, among which
+ * Migrator goes by name in the order of a language. None is in the future, where what Migrator runs
+ * right afterwards would come before it.
  */
 function rowsBetween(
-  known: ReadonlyMap<string, string>,
+  known: ReadonlyMap<string, number>,
   migrations: readonly string[],
 ): { name: string; timestamp: string }[] {
-  const names = [...new Set([...known.keys(), ...migrations])].sort((a, b) => a.localeCompare(b));
+  const names = [...new Set([...known.keys(), ...migrations])].sort();
+  let floor = 0;
+  const floors = names.map((name) => floor = Math.max(floor, known.get(name) ?? 0));
   const rows: { name: string; timestamp: string }[] = [];
-  let timestamp = new Date().toISOString();
-  for (const name of names.reverse()) {
-    const at = known.get(name);
-    if (at === undefined) rows.unshift({ name, timestamp });
-    else if (at < timestamp) timestamp = at;
+  let at = Date.now();
+  for (const [index, name] of [...names.entries()].reverse()) {
+    at = Math.min(at, known.get(name) ?? at);
+    const timestamp = new Date(Math.max(at, floors[index]!)).toISOString();
+    if (!known.has(name)) rows.unshift({ name, timestamp });
+    at--;
   }
   return rows;
 }

@@ -23,8 +23,8 @@ export class Answers {
     const words = statements.flatMap((statement) => statement.words);
     const isAnswerless = statements.every(({ words: [first = ''] }) => ANSWERLESS.test(first));
     const node = query.query as { returning?: unknown; isPlanned?: boolean };
-    // Whoever planned it has had its answer from a shadow.
-    if (node.isPlanned) return { rows: [] };
+    // Whoever planned it has had its answer from a shadow. What is no statement has none.
+    if (node.isPlanned || statements.length === 0) return { rows: [] };
     if (
       kindOf(query) === 'SelectQueryNode' || isRead(statements) || node.returning ||
       (isRaw && !isAnswerless && words.includes('returning'))

@@ -12,7 +12,7 @@ import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { beginPolitely, CLAIM_COLUMNS, creation, pathRestored } from './postgres.ts';
+import { beginPolitely, CLAIM_EXTRAS, creation, hurried, pathRestored } from './postgres.ts';
 import { runAll } from './run.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
@@ -66,9 +66,11 @@ export class Attempt {
       return this.#others = [];
     }
     if (isLedgerMissing) {
-      for (const query of await creation(this.#call, own)) await own.executeQuery(query);
+      for (const query of await creation(this.#call, own)) {
+        await own.executeQuery(isPostgres && !this.#gate ? hurried(query) : query);
+      }
     }
-    const rows = await this.#claim.take(own, isPostgres ? CLAIM_COLUMNS : '');
+    const rows = await this.#claim.take(own, isPostgres ? CLAIM_EXTRAS : undefined);
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);

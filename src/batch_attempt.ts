@@ -35,7 +35,7 @@ export class BatchAttempt {
     const gone = new AbortController();
     try {
       return await patience.race(
-        this.#send(unit, gone.signal),
+        this.#send(unit, ddl, gone.signal),
         (end) => performance.now() - sentAt >= leaseMs ? end : undefined,
         leaseMs,
       );
@@ -81,8 +81,12 @@ export class BatchAttempt {
     return politely(this.#call, ours, ddl);
   }
 
-  async #send(unit: readonly BatchStatement[], gone: AbortSignal): Promise<LedgerRow[]> {
-    const { settings: { batch }, ledger } = this.#call;
+  async #send(
+    unit: readonly BatchStatement[],
+    ddl: readonly BatchStatement[],
+    gone: AbortSignal,
+  ): Promise<LedgerRow[]> {
+    const { settings: { batch }, ledger: { table } } = this.#call;
     try {
       await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })), gone);
       const { owner } = this;
@@ -105,9 +109,16 @@ export class BatchAttempt {
         return [];
       });
       const isChanged = rows.some((row) =>
-        !row.expired && this.#work.entries.some(({ name }) => name === row.name)
+        !row.expired &&
+        this.#work.entries.some(({ name, previous }) =>
+          name === row.name || (previous !== null && previous === row.previous)
+        )
       );
-      if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;
+      // A row that was in the way may be gone by now; but DDL may write into such a table, too.
+      const isLost = isUniqueViolation(error, table.name) &&
+        (deadOwners(this.#work.entries, rows).length > 0 ||
+          !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase())));
+      if (isChanged || isLost) return rows;
       const contention = contentionOf(error);
       // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good. A
       // column may be missing in the ledger of an older release; this one's has them all.

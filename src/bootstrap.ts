@@ -6,7 +6,7 @@
 
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
-import { type Call, callOn, type DdlHooks, readRows } from './call.ts';
+import { type Call, callOn, type DdlHooks, readRows, watchDdl } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
 import {
   contentionOf,
@@ -119,7 +119,10 @@ class Bootstrap {
     patience.check();
     for (const plan of settings.plans) await checkPlan(plan, dialect, settings.schema);
     if (settings.onDrift !== 'ignore') {
-      const ddl = await record(this.#call.db, [settings.ddl], this.#call);
+      const ddl = await watchDdl(
+        this.#call,
+        () => record(this.#call.db, [settings.ddl], this.#call),
+      );
       this.#call.checksum = await checksumOf(ddl.map(({ sql }) => sql), dialect);
     }
     for (let isFirst = true;; isFirst = false) {
@@ -220,8 +223,8 @@ class Bootstrap {
     this.#lastContention = error;
     const end = this.#call.patience.exhausted();
     if (!isWorthIt || end) {
-      if (isFromDdl) this.#call.hooks.onError?.(error);
-      throw isWorthIt && end && !isFromDdl ? end.error : error;
+      if (isFromDdl && !isWorthIt) this.#call.hooks.onError?.(error);
+      throw isWorthIt && end && (contention === 'race' || !isFromDdl) ? end.error : error;
     }
     this.#call.log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.

@@ -8,7 +8,7 @@ import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
-import type { Entry, Ledger } from './ledger.ts';
+import type { ClaimExtras, Entry, Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import { patiently } from './wait.ts';
 import { deadOwners } from './work.ts';
@@ -38,11 +38,11 @@ export class Claim {
    * Claims rows that are not there, or stand on a claim that has run out; reads what came of it.
    * Such a claim is deleted first, with any on another branch, so that nothing of it is inherited.
    */
-  async take(handle: Handle, furtherColumns?: string): Promise<LedgerRow[]> {
+  async take(handle: Handle, extras?: ClaimExtras): Promise<LedgerRow[]> {
     const { settings: { leaseMs }, isWhole } = this.#call;
     const claim = () => {
       this.#renewedAt = performance.now();
-      const guard = this.#ledger.claim(this.#entries, this.owner, leaseMs, furtherColumns);
+      const guard = this.#ledger.claim(this.#entries, this.owner, leaseMs, extras);
       return this.#prove(handle, guard, 'installing', !isWhole);
     };
     this.#isSent = true;

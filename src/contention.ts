@@ -80,7 +80,7 @@ export const isTransactionGone = says(/no transaction is active|TRANSACTION_CLOS
 
 /** True if a driver says that it has no transactions, rather than that one failed. */
 export const isTransactionUnsupported = says(
-  /transactions?\b.*\b(not|n't|un)\s?(be |yet )?support|(not|n't) support.*\btransactions?|state\.storage\.transaction/i,
+  /transactions?\b.*(\bnot|n't|\bun)\s?(be |yet |currently )?support|(not|n't) support.*\btransactions?|state\.storage\.transaction/i,
 );
 
 /** True if advisory locks are not to be had, as through Hyperdrive, or what their key is made with. */

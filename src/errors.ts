@@ -108,7 +108,7 @@ export class ForeignTableError extends SchemaError {}
 /**
  * A statement of the DDL cannot be part of the one unit that the schema is installed in, is past a
  * limit of the batch, or came after the DDL had returned. It has not been sent, and the unit is
- * rolled back.
+ * rolled back, unless the DDL itself catches this error.
  */
 export class StatementRefusedError extends SchemaError {
   /** The statement, without its parameters. */

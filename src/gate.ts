@@ -6,7 +6,12 @@
 
 import type { Call } from './call.ts';
 import type { Claim } from './claim.ts';
-import { contentionOf, isMissingTable, isTransactionGone } from './contention.ts';
+import {
+  contentionOf,
+  isAbortedTransaction,
+  isMissingTable,
+  isTransactionGone,
+} from './contention.ts';
 import { NOT_AWAITED, StatementRefusedError } from './errors.ts';
 import type { Gate } from './instances.ts';
 import { type CompiledQuery, type Handle, kindOf } from './kysely.ts';
@@ -73,7 +78,8 @@ export class DdlGate implements Gate {
   }
 
   fail(error: unknown): void {
-    this.lastFailure = { error };
+    // That the transaction is aborted is only what comes of it.
+    if (!isAbortedTransaction(error)) this.lastFailure = { error };
     // On Postgres the transaction is of no use any more, and every further statement says so.
     this.#isDoubtful = this.#call.dialect === 'sqlite';
     // After an error that only a race can cause, the transaction is gone, whoever catches it.

@@ -18,6 +18,12 @@ export interface Entry {
   readonly previous: string | null;
 }
 
+/** What a claim does beside claiming, on Postgres: as further columns to return, and as a source. */
+export interface ClaimExtras {
+  readonly columns: string;
+  readonly source: string;
+}
+
 /**
  * The columns beside `name`, in the order in which a ledger of release 1.0.0 gets them: the state,
  * without which nobody can claim, when all else is there.
@@ -99,11 +105,11 @@ export class Ledger {
     entries: readonly Entry[],
     owner: string,
     leaseMs: number,
-    furtherColumns = '',
+    { columns, source }: ClaimExtras = { columns: '', source: '' },
   ): CompiledQuery {
     const lease = `${quoted(owner)}, 'installing', ${this.#clock}, ${this.#clock} + ${leaseMs}`;
-    const guard = ` where true on conflict do nothing returning ${this.#all}${furtherColumns}`;
-    return this.#insert(entries, null, lease, guard);
+    const guard = ` where true on conflict do nothing returning ${this.#all}${columns}`;
+    return this.#insert(entries, null, lease, source + guard);
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */

@@ -8,6 +8,7 @@ import type { Call } from './call.ts';
 import { contentionOf } from './contention.ts';
 import type { Placed } from './database.ts';
 import { ForeignTableError, type SchemaErrorDetails } from './errors.ts';
+import { hurried } from './postgres.ts';
 import { patiently } from './wait.ts';
 
 /**
@@ -55,7 +56,7 @@ export async function modernizeLedger(call: Call): Promise<boolean> {
   for (const query of missing) {
     await patiently(async () => {
       try {
-        await call.handle.executeQuery(query);
+        await call.handle.executeQuery(call.dialect === 'postgres' ? hurried(query) : query);
       } catch (error) {
         if (contentionOf(error) !== 'exists') throw error;
       }

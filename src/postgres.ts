@@ -7,11 +7,14 @@
 import type { BatchStatement } from './batch.ts';
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
-import type { Ledger } from './ledger.ts';
+import type { ClaimExtras, Ledger } from './ledger.ts';
 import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT_MS = 200;
+
+/** Sets it for as long as the transaction lasts, which may be that of one statement. */
+const HURRY = `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`;
 
 // Settings are local to the transaction, since poolers hand the session on. The caller's own
 // `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile. So is its search path:
@@ -20,7 +23,7 @@ function politeness(leaseMs: number): string[] {
   return [
     `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true) as path`,
     `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
-    `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true) as ours`,
+    HURRY,
     // So that a client that vanished without a word does not hold the claim for hours. PGlite has
     // none, and what Postgres does then is an endless loop there (measured with 0.5.16).
     `set_config('idle_in_transaction_session_timeout', case when version() like '%wasm%' ` +
@@ -46,11 +49,23 @@ export function pathRestored(schema: string | undefined): string {
 
 /**
  * What else a claim returns: in which schema the ledger is, since the DDL may set another
- * `search_path`. It also takes our `lock_timeout` back, if there is one.
+ * `search_path`. It also takes our `lock_timeout` back, which without a transaction around it the
+ * claim itself must set.
  */
-export const CLAIM_COLUMNS: string =
-  `, ${RESTORED}, (select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
-  `on n.oid = c.relnamespace where c.oid = tableoid) as place`;
+export const CLAIM_EXTRAS: ClaimExtras = {
+  columns:
+    `, ${RESTORED}, (select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
+    `on n.oid = c.relnamespace where c.oid = tableoid) as place`,
+  source: `, (select ${HURRY} limit 1) as hurry`,
+};
+
+/**
+ * A statement that has no transaction around it, and no parameters, with a `lock_timeout` of ours:
+ * whoever waits for a lock waits with a connection in hand, and others behind it.
+ */
+export function hurried({ sql }: CompiledQuery): CompiledQuery {
+  return plain(`do ${escaped(`begin perform ${HURRY}; ${sql}; end`)}`);
+}
 
 /**
  * One round trip at the start of a transaction. The advisory lock makes losers wait outside instead

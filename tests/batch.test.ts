@@ -717,7 +717,7 @@ test('what a batch lacks is said before anything is sent', async () => {
           { assumeFresh: true, strategy: 'lease', batch: heard },
           /'assumeFresh' as it needs strategy 'batch'/,
         ],
-        [{ batch: {} }, /'batch' must be an object with 'database' and 'execute'/],
+        [{ batch: {} }, /'batch' as it must have an 'execute' and a 'database'/],
       ] as const
     ) {
       const error = await thrownBy(bootstrapSchema(db, { ...config, ...more } as never));

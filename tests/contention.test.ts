@@ -212,6 +212,8 @@ test('a driver that has no transactions is told from one that failed to begin', 
   for (
     const message of [
       'Transactions are not supported yet.',
+      "Transactions aren't supported",
+      'transactions are not currently supported by this driver',
       `NeonDialect doesn't support interactive transactions, while Kysely doesn't support batch requests (yet).`,
       'PlanetScale does not support transactions',
       'transactions are unsupported by this driver',

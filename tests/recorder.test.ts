@@ -373,6 +373,16 @@ for (const [name, [ddl, part]] of Object.entries(READS)) {
   });
 }
 
+test('a text without a statement is none, and nothing is asked', async () => {
+  for (const text of ['\n', '-- nothing', '/* nothing */;']) {
+    const ddl = async (db: Db) => {
+      await table(db);
+      assert.deepEqual((await sql.raw(text).execute(db)).rows, []);
+    };
+    assert.equal((await texts(ddl)).length, 1, text);
+  }
+});
+
 test('refused: a pragma that asks; one that sets is recorded', async () => {
   await assertRefused((db) => sql`pragma table_info('t')`.execute(db), ['table_info']);
   await assertRefused((db) => sql`pragma user_version`.execute(db), ['user_version']);

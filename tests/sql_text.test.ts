@@ -119,6 +119,7 @@ const REFUSED: readonly (readonly [dialect: Dialect | 'both', sql: string, word:
   ['postgres', 'do $$ begin end $$; commit', 'commit'],
   ['postgres', 'select $a$ $$ $a$; commit', 'commit'],
   ['postgres', `select E'\\''; commit`, 'commit'],
+  ['postgres', `select E'a' -- more\n -- and more\n '\\'' ; commit; select 'b' -- '`, 'commit'],
   // A line ends at a carriage return, too.
   ['postgres', '-- hidden\rcommit', 'commit'],
   [

@@ -353,7 +353,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: no look at the ledger after a failure',
     file: 'batch_attempt.ts',
-    find: 'if (isChanged || isUniqueViolation(error, ledger.table.name)) return rows;',
+    find: 'if (isChanged || isLost) return rows;',
     replace: '',
     isQuick: true,
   },
@@ -544,6 +544,24 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'ledger_row.ts',
     find: "'lease' in row",
     replace: "'state' in row",
+  },
+  {
+    name: "batch: a duplicate of the ddl's own making is a lost race",
+    file: 'batch_attempt.ts',
+    find: '!ddl.some(({ sql }) =>',
+    replace: '!ddl.slice(0, 0).some(({ sql }) =>',
+  },
+  {
+    name: 'what follows from a failed statement is the cause',
+    file: 'gate.ts',
+    find: 'if (!isAbortedTransaction(error)) this.lastFailure',
+    replace: 'this.lastFailure',
+  },
+  {
+    name: 'memory: a race that meets an abort is a failure',
+    file: 'bootstrap.ts',
+    find: 'if (isFromDdl && !isWorthIt) this',
+    replace: 'if (isFromDdl) this',
   },
   {
     name: 'memory: a prefix is no place of its own',

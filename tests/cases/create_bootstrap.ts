@@ -257,6 +257,41 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'nor does an abort that meets what only a race can cause, and its reason is told',
+    each: true,
+    async run(t) {
+      const controller = new AbortController();
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 60_000,
+        ddl: async (db: Db) => {
+          await installAgain(db);
+          if (controller.signal.aborted) return;
+          controller.abort();
+          throw Object.assign(new Error('deadlock detected'), { code: '40P01' });
+        },
+      });
+      const db = t.connect();
+      const error = await thrownBy(ensure(db, { signal: controller.signal }));
+      assert.equal(error, controller.signal.reason);
+      assert.equal((await ensure(db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'what the ddl throws while it is recorded for its checksum starts one, too',
+    async run(t) {
+      let runs = 0;
+      const broken = new Error('a broken schema');
+      const ddl = (_: Db) => {
+        runs++;
+        throw broken;
+      };
+      const ensure = ensureOf(t, { ddl, onDrift: 'error', failureCooldownMs: 60_000 });
+      const db = t.connect();
+      for (const _ of [1, 2, 3]) assert.equal(await thrownBy(ensure(db)), broken);
+      assert.equal(runs, 1);
+    },
+  },
+  {
     name: 'the abort or the timeout of one caller starts no cooldown',
     each: true,
     async run(t) {

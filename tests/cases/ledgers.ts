@@ -183,7 +183,7 @@ export const cases: readonly Case[] = [
         let sent = 0;
         const db = faulty(t.connect(), {
           query(text, send) {
-            if (/^alter table|pragma_table_info|pg_attribute/.test(text) && ++sent === busy) {
+            if (/alter table|pragma_table_info|pg_attribute/.test(text) && ++sent === busy) {
               throw new Error('database is locked');
             }
             return send();
@@ -285,7 +285,7 @@ export const cases: readonly Case[] = [
     name: 'whoever dies while it gives such a ledger its columns leaves no way to two branches',
     each: true,
     async run(t) {
-      const alterations = /^(alter table|create unique index)/i;
+      const alterations = /alter table|create unique index/i;
       for (let dies = 1, sent = Infinity; sent >= dies - 1; dies++) {
         const db = t.connect();
         await sql`drop table if exists migrations`.execute(db);

@@ -14,18 +14,21 @@ import {
   bootstrap,
   type Case,
   type CaseContext,
+  createOldLedger,
   createTable,
   type Db,
   gate,
   install,
   installAgain,
   Log,
+  looked,
   present,
   rowOf,
   sleep,
   TABLES,
   thrownAs,
   thrownBy,
+  until,
   watched,
   within,
 } from './support.ts';
@@ -336,6 +339,69 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a ledger of release 1.0.0 that somebody reads gets its columns once it can be locked',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      await createOldLedger(t.connect(), '0000_old');
+      const reader = t.connect({ connections: 1 });
+      let patient: Promise<BootstrapResult> | undefined;
+      await reader.transaction().execute(async (trx) => {
+        await sql`select * from migrations`.execute(trx);
+        const app = t.connect({ connections: 2 });
+        const other = t.connect({ connections: 1 });
+        const waiting = [1, 2, 3].map(() =>
+          thrownAs(WaitTimeoutError, bootstrap(t, app, install, { waitTimeoutMs: 2_000 }))
+        );
+        await assertInTheMeantime(waiting, async () => {
+          await sql`select 1`.execute(app);
+          // For whom the version is there, nobody is in the way.
+          const known = () => assert.fail('run');
+          const found = await bootstrap(t, other, known, { version: '0000_old' });
+          assert.equal(found.outcome, 'already-installed');
+        });
+        await until(async () => await waitingForLocks(other) === 0);
+        patient = bootstrap(t, t.connect(), installAgain);
+        await sleep(100);
+      });
+      assert.equal((await within(20_000, patient!)).outcome, 'installed');
+    },
+  },
+  ...[true, false].map((isFresh): Case => ({
+    name: `a lease that meets a transaction waits outside, ${isFresh ? 'fresh' : 'with a ledger'}`,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      if (!isFresh) await bootstrap(t, t.connect(), installAgain, { version: '0000' });
+      const [inside, held] = [gate(), gate()];
+      const winner = bootstrap(t, t.connect(), async (db) => {
+        await installAgain(db);
+        inside.open();
+        await held.opened;
+      }, { strategy: 'transaction' });
+      await inside.opened;
+      const app = t.connect({ connections: 2 });
+      const other = t.connect({ connections: 1 });
+      const lease = { strategy: 'lease', waitTimeoutMs: 2_000 } as const;
+      const fails = () => assert.fail('run twice');
+      const waiting = [1, 2, 3].map(() =>
+        thrownAs(WaitTimeoutError, bootstrap(t, app, fails, lease))
+      );
+      await assertInTheMeantime(waiting, async () => {
+        await sql`select 1`.execute(app);
+        const hasty = { ...lease, onContention: 'return' } as const;
+        assert.equal((await bootstrap(t, other, fails, hasty)).outcome, 'pending');
+      });
+      await until(async () => await waitingForLocks(other) === 0);
+      const { db, statements } = watched(t);
+      const patient = bootstrap(t, db, fails, { strategy: 'lease' });
+      await looked(statements);
+      held.open();
+      const results = await within(20_000, Promise.all([winner, patient]));
+      assert.deepEqual(results.map(({ outcome }) => outcome), ['installed', 'waited']);
+      assert.equal(await setting(app, 'lock_timeout'), '0');
+    },
+  })),
+  {
     name: 'a ddl that sets another search_path is finished, and renewed, where it was claimed',
     needs,
     async run(t) {
@@ -466,6 +532,30 @@ async function shared(db: Db, name: string, own: string): Promise<void> {
   const { rows } = await sql`select 1 from pg_type where typname = ${`${name}_kind`}`.execute(db);
   if (rows.length === 0) await sql.raw(`create type ${name}_kind as enum ('a', 'b')`).execute(db);
   await createTable(db, `own_${own}`);
+}
+
+/** Fails unless something can be done again and again while others wait, for all of their time. */
+async function assertInTheMeantime(
+  waiting: readonly Promise<unknown>[],
+  run: () => Promise<void>,
+): Promise<void> {
+  let isOver = false;
+  const over = Promise.all(waiting).finally(() => isOver = true);
+  let times = 0;
+  while (!isOver) {
+    await sleep(50);
+    await Promise.race([run(), over]);
+    if (!isOver) times++;
+  }
+  await over;
+  assert.ok(times > 1, `${times} times`);
+}
+
+/** How many sessions wait for a lock, and so for another session. */
+async function waitingForLocks(db: Db): Promise<number> {
+  const { rows } = await sql<{ n: number }>`select count(*) as n from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`.execute(db);
+  return Number(rows[0]!.n);
 }
 
 async function setting(db: Db, name: string): Promise<string> {

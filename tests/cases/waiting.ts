@@ -131,6 +131,8 @@ export const cases: readonly Case[] = [
     async run(t) {
       const controller = new AbortController();
       const never = Promise.withResolvers<never>();
+      // Nothing may have been sent by the end.
+      never.promise.catch(() => {});
       const db = faulty(t.connect(), { query: () => never.promise });
       const waiting = thrownBy(bootstrap(t, db, undefined, { signal: controller.signal }));
       await sleep(50);
@@ -144,6 +146,8 @@ export const cases: readonly Case[] = [
     each: true,
     async run(t) {
       const never = Promise.withResolvers<never>();
+      // Nothing may have been sent by the end.
+      never.promise.catch(() => {});
       const db = faulty(t.connect(), { query: () => never.promise });
       const waiting = bootstrap(t, db, undefined, { waitTimeoutMs: 200 });
       const error = await thrownAs(WaitTimeoutError, within(5_000, waiting));

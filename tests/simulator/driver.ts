@@ -82,7 +82,7 @@ class SimulatedConnection implements DatabaseConnection {
 
   async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
     const { session } = this;
-    const statement = { sql, parameters };
+    const statement = { sql: unwrapped(sql), parameters };
     const [answer] = await this.#wire.send({ kind: 'statement', session, statement });
     const numAffectedRows = BigInt(answer!.changes);
     return { rows: answer!.rows as R[], numAffectedRows };
@@ -92,6 +92,12 @@ class SimulatedConnection implements DatabaseConnection {
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('Streaming is not simulated');
   }
+}
+
+/** What a "do" block does, which SQLite has not: a statement, behind the setting that it runs with. */
+function unwrapped(sql: string): string {
+  const [, setting, text] = /^do 'begin perform (.*?); (.*); end'$/s.exec(sql) ?? [];
+  return text === undefined ? sql : `${text} /* ${setting} */`.replaceAll("''", "'");
 }
 
 class SimulatedDriver implements Driver {

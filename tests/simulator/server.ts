@@ -233,7 +233,10 @@ export class Server {
     }
     if (this.#writer && this.#writer !== session) {
       return this.isPostgres
-        ? { kind: 'blocked', timeoutMs: transaction?.lockTimeoutMs }
+        ? {
+          kind: 'blocked',
+          timeoutMs: transaction ? transaction.lockTimeoutMs : lockTimeoutOf([statement]),
+        }
         : { kind: 'error', error: this.busy() };
     }
     if (transaction && !transaction.wrote) {

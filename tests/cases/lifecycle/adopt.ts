@@ -88,6 +88,38 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'that order is by code units, in any Kysely, whatever a language makes of the names',
+    needs: { transactions: true, older: true },
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const names = [
+        '1_init',
+        '10_orders',
+        'AddUsers',
+        'addPosts',
+        '2024_01_init',
+        '20240201_more',
+      ];
+      await adoptMigrator(t.connect(), { version: '0001', migrations: names.slice(2) });
+      await adoptMigrator(t.connect(), { version: '0001', migrations: names });
+      const all = {
+        ...Object.fromEntries(names.map((name) => [name, never(name)])),
+        next: creating('next'),
+      };
+      const own = await migrator(t.connect(), all).migrateToLatest();
+      assert.equal(own.error, undefined, String(own.error));
+      assert.deepEqual(own.results?.map(({ migrationName }) => migrationName), ['next']);
+      const { db, Migrator: Older } = await t.older();
+      const provider = { getMigrations: () => Promise.resolve(all as never) };
+      try {
+        const older = await new Older({ db, provider }).migrateToLatest();
+        assert.deepEqual([older.error, older.results], [undefined, []]);
+      } finally {
+        await db.destroy();
+      }
+    },
+  },
+  {
     name: 'none is executed in the future, or later than one that comes after it',
     needs: { transactions: true },
     async run(t) {
