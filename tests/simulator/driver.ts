@@ -59,7 +59,8 @@ export function simulatedBatch(wire: Wire): AtomicBatch {
   return {
     database: wire,
     async execute(statements) {
-      const answers = await wire.send({ kind: 'batch', statements });
+      const unit = statements.map((one) => ({ ...one, sql: unwrapped(one.sql) }));
+      const answers = await wire.send({ kind: 'batch', statements: unit });
       return answers.map(({ rows }) => rows);
     },
   };
