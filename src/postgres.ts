@@ -21,20 +21,20 @@ const HURRY = `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`;
 // a dump sets another one for the whole session, which would not find the ledger from then on.
 function politeness(leaseMs: number): string[] {
   return [
-    `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true) as path`,
-    `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true) as theirs`,
+    `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true)`,
+    `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true)`,
     HURRY,
     // So that a client that vanished without a word does not hold the claim for hours. PGlite has
     // none, and what Postgres does then is an endless loop there (measured with 0.5.16).
     `set_config('idle_in_transaction_session_timeout', case when version() like '%wasm%' ` +
-    `then '0' else '${Math.ceil(leaseMs)}' end, true) as idle`,
+    `then '0' else '${Math.ceil(leaseMs)}' end, true)`,
   ];
 }
 
 // It is gone where `begin` has silently done nothing, and so is ours.
 const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
 const RESTORED =
-  `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true) as restored`;
+  `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true)`;
 
 // Nor is the path, and the "=" tells an empty one from that.
 const KEPT_PATH = `current_setting('db_migrate.search_path', true)`;
@@ -44,7 +44,7 @@ export function pathRestored(schema: string | undefined): string {
   const theirs = `substr(${KEPT_PATH}, 2)`;
   const isOther = `current_setting('search_path') <> ${withAhead(schema, theirs)}`;
   return `case when ${KEPT_PATH} like '=%' and ${isOther} ` +
-    `then set_config('search_path', ${theirs}, false) end as path`;
+    `then set_config('search_path', ${theirs}, false) end`;
 }
 
 /**
@@ -124,7 +124,7 @@ export function politely(
 /** Puts a schema ahead of the search path, until the transaction ends. */
 function ahead(schema: string): string {
   const path = withAhead(schema, `current_setting('search_path')`);
-  return `set_config('search_path', ${path}, true) as ahead`;
+  return `set_config('search_path', ${path}, true)`;
 }
 
 // The space tells it from what the DDL may set: "set" writes none there.

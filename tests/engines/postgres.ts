@@ -53,7 +53,11 @@ export const postgresJs: Engine = engine('postgres-js', (address, options, close
     ...(options.connections && { max: options.connections }),
     onnotice: () => {},
   });
-  closers.add(sql, () => sql.end({ timeout: 1 }));
+  // For Kysely's `destroy()`, too: without a limit it waits for ever for a connection that was being
+  // opened, or was reserved, when its database was dropped.
+  const end = sql.end.bind(sql);
+  sql.end = () => end({ timeout: 1 });
+  closers.add(sql, () => sql.end());
   return new drivers!.PostgresJSDialect({ postgres: sql });
   // It throws outside of any promise where a connection that somebody has reserved is ended by the
   // server and used again. https://github.com/porsager/postgres/issues/1208

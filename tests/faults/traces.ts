@@ -64,6 +64,8 @@ export async function stop(
       ...process.env,
       ...env,
       NODE_TEST_CONTEXT: undefined,
+      // Set where this process has run workerd itself, out of a folder of its own.
+      MINIFLARE_WORKERD_PATH: undefined,
       TMPDIR: temporary,
       [MARK]: mark.split('=')[1],
     },
