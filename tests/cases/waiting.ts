@@ -13,6 +13,8 @@ import {
   assertUsable,
   bootstrap,
   type Case,
+  type CaseContext,
+  type Db,
   gate,
   holdClaim,
   Log,
@@ -133,7 +135,7 @@ export const cases: readonly Case[] = [
       const never = Promise.withResolvers<never>();
       // Nothing may have been sent by the end.
       never.promise.catch(() => {});
-      const db = faulty(t.connect(), { query: () => never.promise });
+      const db = faulty(await connected(t), { query: () => never.promise });
       const waiting = thrownBy(bootstrap(t, db, undefined, { signal: controller.signal }));
       await sleep(50);
       controller.abort();
@@ -148,7 +150,7 @@ export const cases: readonly Case[] = [
       const never = Promise.withResolvers<never>();
       // Nothing may have been sent by the end.
       never.promise.catch(() => {});
-      const db = faulty(t.connect(), { query: () => never.promise });
+      const db = faulty(await connected(t), { query: () => never.promise });
       const waiting = bootstrap(t, db, undefined, { waitTimeoutMs: 200 });
       const error = await thrownAs(WaitTimeoutError, within(5_000, waiting));
       assert.equal(error.holder, undefined);
@@ -295,4 +297,11 @@ function lateAt(what: 'connection' | 'claim', statement: RegExp): Case {
 function spin(ms: number): void {
   const end = performance.now() + ms;
   for (let count = 0; count < 2e7 && performance.now() < end; count++);
+}
+
+/** An instance that has a connection already, so that none is being opened when its database goes. */
+async function connected(t: CaseContext): Promise<Db> {
+  const db = t.connect();
+  await sql`select 1`.execute(db);
+  return db;
 }
