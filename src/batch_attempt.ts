@@ -115,11 +115,18 @@ export class BatchAttempt {
         )
       );
       // A row that was in the way may be gone by now; but DDL may write into such a table, too.
-      const isLost = isUniqueViolation(error, table.name) &&
+      const isDuplicate = isUniqueViolation(error, table.name);
+      const isLost = isDuplicate &&
         (deadOwners(this.#work.entries, rows).length > 0 ||
           !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase())));
-      if (isChanged || isLost) return rows;
       const contention = contentionOf(error);
+      if (isChanged || isLost) {
+        const isOwn = rows.some(({ owner }) => owner === this.owner);
+        if (!isOwn && !isDuplicate && !contention) {
+          this.#call.logError('a batch that came too late had failed by itself', error);
+        }
+        return rows;
+      }
       // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good. A
       // column may be missing in the ledger of an older release; this one's has them all.
       const isOurs = (contention !== undefined && contention !== 'exists') || isUnreachable ||

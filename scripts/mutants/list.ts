@@ -353,8 +353,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: no look at the ledger after a failure',
     file: 'batch_attempt.ts',
-    find: 'if (isChanged || isLost) return rows;',
-    replace: '',
+    find: 'if (isChanged || isLost) {',
+    replace: 'if (isChanged && !isChanged) {',
     isQuick: true,
   },
   {

@@ -31,7 +31,7 @@ export const SIZE_LIMITS: readonly SizeLimit[] = [
     what: 'the whole package (but ./testing)',
     entry: `export * from './mod.js';`,
     goal: 10_000,
-    limit: 19_000,
+    limit: 19_050,
   },
 ];
 

@@ -19,6 +19,7 @@ import {
   createOldLedger,
   type Db,
   gate,
+  Log,
   looked,
   sleep,
   thrownAs,
@@ -105,6 +106,25 @@ export const CASES: readonly BatchCase[] = [
       assert.match(allTextOf(error), /unique/i);
       assert.equal(calls.filter((call) => call.length > 1).length, 1);
       assert.equal((await stage.bootstrap({})).outcome, 'installed');
+    },
+  },
+  {
+    name: 'the error of a batch that another caller has overtaken meanwhile is logged',
+    needsConcurrency: true,
+    async run(stage) {
+      const loser = stage.caller();
+      const overtaken = around(loser.batch, {
+        async before(statements) {
+          if (!isInstall(statements)) return;
+          await stage.bootstrap({ ddl: (db) => createMark(db, 'of_the_winner') });
+          throw new Error('near "oops": syntax error');
+        },
+      });
+      const logger = new Log();
+      const result = await stage.bootstrap({ logger }, { ...loser, batch: overtaken });
+      assert.equal(result.outcome, 'waited');
+      assert.equal(logger.errors.filter((line) => line.includes('oops')).length, 1);
+      await assertTables(stage, ['of_the_winner']);
     },
   },
   {
