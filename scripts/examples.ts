@@ -20,7 +20,14 @@ import {
   typeCheck,
   writeExamples,
 } from './examples/consumer.ts';
-import { type Example, examplesIn, isWorker, packagesOf, type Place } from './examples/readme.ts';
+import {
+  compilerOptionsIn,
+  type Example,
+  examplesIn,
+  isWorker,
+  packagesOf,
+  type Place,
+} from './examples/readme.ts';
 import { firstCall } from './examples/first_call.ts';
 import { whyNotHere, withServers } from './examples/servers.ts';
 import { runInWorkerd } from './examples/worker.ts';
@@ -79,7 +86,7 @@ await runProgram(async (folder) => {
     ),
     checked(
       found,
-      tsconfigIn(markdown),
+      compilerOptionsIn(markdown),
       (packages) => nodeConsumer('node24', `${folder}/all`, tarball, packages),
     ),
   ];
@@ -160,13 +167,23 @@ function compiler(version: string, all: readonly Example[], make: Make): Row {
 
 /**
  * All examples, with the types of all drivers, whether or not they can be run; and those that can be
- * as the text that they stand in tells its readers to compile them.
+ * by the compiler options that their readers are told.
  */
-function checked(all: readonly Example[], tsconfig: Tsconfig | undefined, make: Make): Row {
+function checked(all: readonly Example[], compilerOptions: object, make: Make): Row {
   const examples = all.filter(({ code }) => !code.includes("from 'bun:"));
-  let folder: string;
   const types = AMBIENT.map((name) => name.replace('@types/', ''));
-  const [, forWorkers] = types;
+  let folder: string;
+  const asTold = (place: Place, more: object): Check => ({
+    name: `types by the options of the text: ${place}`,
+    run: async () => {
+      const here = examples.filter(({ places }) => places.includes(place));
+      await compile(folder, {
+        include: here.map(({ name }) => `${name}/${name}.ts`),
+        compilerOptions: { ...compilerOptions, ...more },
+      });
+      return `${here.length}`;
+    },
+  });
   return [
     {
       name: 'types of all examples',
@@ -178,33 +195,9 @@ function checked(all: readonly Example[], tsconfig: Tsconfig | undefined, make: 
         return `${examples.length}`;
       },
     },
-    ...(tsconfig === undefined ? [] : (['node', 'workerd'] as const).map((place): Check => ({
-      name: `types by the tsconfig of the text: ${place}`,
-      run: async () => {
-        const include = examples.filter((one) => one.places.includes(place))
-          .map(({ name }) => `${name}/${name}.ts`);
-        const { compilerOptions } = tsconfig;
-        await compile(folder, {
-          include,
-          compilerOptions: {
-            ...compilerOptions,
-            ...(place === 'workerd' && { types: [forWorkers] }),
-          },
-        });
-        return `${include.length} examples`;
-      },
-    }))),
+    asTold('node', {}),
+    asTold('workerd', { types: types.slice(1) }),
   ];
-}
-
-interface Tsconfig {
-  readonly compilerOptions: Readonly<Record<string, unknown>>;
-}
-
-/** The configuration of the compiler that a text in Markdown gives, after a comment that says so. */
-function tsconfigIn(markdown: string): Tsconfig | undefined {
-  const json = /^<!-- tsconfig -->\n```json\n([\s\S]*?)^```$/m.exec(markdown)?.[1];
-  return json === undefined ? undefined : JSON.parse(json);
 }
 
 function typesFor(packages: readonly string[]): string[] {

@@ -67,7 +67,7 @@ export class Attempt {
     }
     if (isLedgerMissing) {
       for (const query of await creation(this.#call, own)) {
-        await own.executeQuery(isPostgres && !this.#gate ? hurried(query) : query);
+        await own.executeQuery(this.#gate ? query : hurried(this.#call, query));
       }
     }
     const rows = await this.#claim.take(own, isPostgres ? CLAIM_EXTRAS : undefined);

@@ -11,7 +11,7 @@ import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
 import { creation, politely } from './postgres.ts';
 import { record } from './recorder.ts';
-import { checksumToKeep, deadOwners, type Work } from './work.ts';
+import { checksumToKeep, deadOwners, rowsInTheWay, type Work } from './work.ts';
 
 export class BatchAttempt {
   readonly owner: string = crypto.randomUUID();
@@ -86,7 +86,7 @@ export class BatchAttempt {
     ddl: readonly BatchStatement[],
     gone: AbortSignal,
   ): Promise<LedgerRow[]> {
-    const { settings: { batch }, ledger: { table } } = this.#call;
+    const { settings: { batch, version }, ledger: { table } } = this.#call;
     try {
       await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })), gone);
       const { owner } = this;
@@ -108,21 +108,18 @@ export class BatchAttempt {
         }
         return [];
       });
-      const isChanged = rows.some((row) =>
-        !row.expired &&
-        this.#work.entries.some(({ name, previous }) =>
-          name === row.name || (previous !== null && previous === row.previous)
-        )
-      );
-      // A row that was in the way may be gone by now; but DDL may write into such a table, too.
-      const isDuplicate = isUniqueViolation(error, table.name);
-      const isLost = isDuplicate &&
-        (deadOwners(this.#work.entries, rows).length > 0 ||
-          !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase())));
+      const met = rowsInTheWay(this.#work.entries, rows);
+      const target = rows.find(({ name, installed }) => installed && name === version);
       const contention = contentionOf(error);
-      if (isChanged || isLost) {
-        const isOwn = rows.some(({ owner }) => owner === this.owner);
-        if (!isOwn && !isDuplicate && !contention) {
+      const isDuplicate = isUniqueViolation(error, table.name);
+      // A row that was in the way may be gone by now; but DDL may write into such a table, too.
+      const isRaced = isDuplicate
+        ? met.length > 0 ||
+          !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase()))
+        : contention !== undefined && met.some(({ expired }) => !expired);
+      if (isRaced) return rows;
+      if (target) {
+        if (target.owner !== this.owner) {
           this.#call.logError('a batch that came too late had failed by itself', error);
         }
         return rows;

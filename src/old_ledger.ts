@@ -56,7 +56,7 @@ export async function modernizeLedger(call: Call): Promise<boolean> {
   for (const query of missing) {
     await patiently(async () => {
       try {
-        await call.handle.executeQuery(call.dialect === 'postgres' ? hurried(query) : query);
+        await call.handle.executeQuery(hurried(call, query));
       } catch (error) {
         if (contentionOf(error) !== 'exists') throw error;
       }

@@ -60,11 +60,12 @@ export const CLAIM_EXTRAS: ClaimExtras = {
 };
 
 /**
- * A statement that has no transaction around it, and no parameters, with a `lock_timeout` of ours:
- * whoever waits for a lock waits with a connection in hand, and others behind it.
+ * A statement that has no transaction around it, and no parameters, on Postgres with a `lock_timeout`
+ * of ours: whoever waits for a lock waits with a connection in hand, and others behind it.
  */
-export function hurried({ sql }: CompiledQuery): CompiledQuery {
-  return plain(`do ${escaped(`begin perform ${HURRY}; ${sql}; end`)}`);
+export function hurried({ dialect }: Call, query: CompiledQuery): CompiledQuery {
+  if (dialect !== 'postgres') return query;
+  return plain(`do ${escaped(`begin perform ${HURRY}; ${query.sql}; end`)}`);
 }
 
 /**

@@ -65,14 +65,22 @@ export async function checksumToKeep(
   return from === undefined && texts ? await checksumOf(texts, dialect) : null;
 }
 
-/** Who holds claims that have run out and are in the way of these entries. */
-export function deadOwners(entries: readonly Entry[], rows: readonly LedgerRow[]): string[] {
-  const isInTheWay = (row: LedgerRow) =>
-    row.expired &&
+/** The rows that a claim of these entries would meet: by their name, or as another branch. */
+export function rowsInTheWay(
+  entries: readonly Entry[],
+  rows: readonly LedgerRow[],
+): readonly LedgerRow[] {
+  return rows.filter((row) =>
     entries.some(({ name, previous }) =>
       name === row.name || (previous !== null && previous === row.previous)
-    );
-  return [...new Set(rows.filter(isInTheWay).flatMap(({ owner }) => owner ?? []))];
+    )
+  );
+}
+
+/** Who holds claims that have run out and are in the way of these entries. */
+export function deadOwners(entries: readonly Entry[], rows: readonly LedgerRow[]): string[] {
+  const dead = rowsInTheWay(entries, rows).filter(({ expired }) => expired);
+  return [...new Set(dead.flatMap(({ owner }) => owner ?? []))];
 }
 
 /** The live claim that has to be waited for, if there is one: with a line, of any version. */

@@ -47,6 +47,13 @@ export function examplesIn(markdown: string): Example[] {
   return examples;
 }
 
+/** The compiler options that readers are told to use, in JSON behind a comment that nobody sees. */
+export function compilerOptionsIn(markdown: string): object {
+  const json = /^<!-- tsconfig -->\n```json\n([\s\S]*?)^```$/m.exec(markdown)?.[1];
+  if (json === undefined) throw new Error('There is no "tsconfig" to compile the examples with');
+  return JSON.parse(json).compilerOptions;
+}
+
 /** The packages that an example imports, as they are called in a manifest. */
 export function packagesOf({ code }: Example): string[] {
   const specifiers = [...code.matchAll(/^(?:import|export)\b[^;]*?from '([^'.][^']*)';$/gm)]

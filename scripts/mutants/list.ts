@@ -353,8 +353,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: no look at the ledger after a failure',
     file: 'batch_attempt.ts',
-    find: 'if (isChanged || isLost) {',
-    replace: 'if (isChanged && !isChanged) {',
+    find: 'if (isRaced) return rows;',
+    replace: '',
     isQuick: true,
   },
   {
@@ -550,6 +550,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'batch_attempt.ts',
     find: '!ddl.some(({ sql }) =>',
     replace: '!ddl.slice(0, 0).some(({ sql }) =>',
+  },
+  {
+    name: 'batch: what is there meanwhile is not looked for',
+    file: 'batch_attempt.ts',
+    find: 'if (target) {',
+    replace: 'if (target && !target) {',
   },
   {
     name: 'what follows from a failed statement is the cause',

@@ -174,12 +174,20 @@ export const cases: readonly Case[] = [
       const db = t.connect({ connections: 1 });
       await sql`set lock_timeout = '7s'`.execute(db);
       await sql`set idle_in_transaction_session_timeout = '77s'`.execute(db);
-      let inDdl = '';
-      await bootstrap(t, db, async (db) => {
-        inDdl = await setting(db, 'lock_timeout');
-        await install(db);
-      });
-      assert.equal(inDdl, '7s');
+      // A claim of one row, and one of three.
+      for (const [marker, earlier] of [['alone', []], ['line', ['0001', '0002']]] as const) {
+        let inDdl = '';
+        const result = await bootstrap(t, db, async (db) => {
+          inDdl = await setting(db, 'lock_timeout');
+          await createTable(db, `of_${marker}`);
+        }, {
+          marker,
+          version: '0003',
+          upgrades: earlier.map((from) => ({ from, ddl: (_) => assert.fail('a step') })),
+        });
+        assert.deepEqual([result.outcome, result.strategy], ['installed', 'transaction']);
+        assert.equal(inDdl, '7s', marker);
+      }
       assert.equal(await setting(db, 'lock_timeout'), '7s');
       assert.equal(await setting(db, 'idle_in_transaction_session_timeout'), '77s');
       const { rows } = await sql`select 1 from pg_locks where locktype = 'advisory'

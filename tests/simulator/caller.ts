@@ -73,8 +73,6 @@ export class Caller {
   releasingSince: number | undefined;
   /** What its DDL threw, or the database threw at it. */
   ddlError: { readonly error: unknown } | undefined;
-  /** What it has logged. */
-  readonly logged: string[] = [];
   /** What its DDL will throw after its next statement. */
   throwNext: Error | undefined;
   /** Errors of the database that came out of a statement of the DDL. */

@@ -283,11 +283,7 @@ export class Checker {
     const now = this.#now();
     const isAborted = controller.signal.aborted;
     const isLate = now >= caller.startedAt + this.#scenario.waitTimeoutMs;
-    // Whose batch another caller has overtaken goes on by what that one left.
-    const overtaken = 'db-migrate: a batch that came too late had failed by itself: ';
-    const isTold = ddlError?.error instanceof Error &&
-      caller.logged.includes(overtaken + ddlError.error.message);
-    if (ddlError && !isTold && !isAborted && !isLate) {
+    if (ddlError && !isAborted && !isLate) {
       throw new Violation(
         'nothing hidden',
         `${name} gets another error than its DDL threw: ${messageOf(error)}`,

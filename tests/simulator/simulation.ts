@@ -396,10 +396,7 @@ export class Simulation {
       send: (request) => this.#send(caller, request),
     };
     const db = openSimulated(wire, world, plan.hasOneConnection ?? false);
-    const say = (message: string) => {
-      caller.logged.push(message);
-      this.#note(caller.name, `  says: ${message}`);
-    };
+    const say = (message: string) => this.#note(caller.name, `  says: ${message}`);
     this.#note(caller.name, `starts (${plan.strategy})`);
     await this.#on(caller, 'start', () => {
       protocol({
