@@ -7,7 +7,7 @@
  *     deno task mutants                a few of them
  *     deno task mutants --all          all of them, many minutes
  *     deno task mutants --only batch   those with "batch" in their names
- *     deno task mutants --check        only whether each can be applied
+ *     deno task mutants --check        only whether each can be applied, and is a program
  *
  * Nothing is changed in place: each mutant is a copy of the library in a temporary folder.
  *
@@ -67,6 +67,30 @@ async function mutated({ file, find, replace }: Mutant): Promise<string> {
   const times = text.split(find).length - 1;
   if (times !== 1) throw new Error(`its text stands in src/${file} ${times} times: ${find}`);
   return text.replace(find, () => replace);
+}
+
+/**
+ * Why a mutant cannot be judged, by its place in the list: it cannot be applied, or is no program, so
+ * that it would be noticed for that.
+ */
+async function problems(mutants: readonly Mutant[]): Promise<Map<number, string>> {
+  return await inFolder('mutants-', async (folder) => {
+    const found = new Map<number, string>();
+    for (const [n, mutant] of mutants.entries()) {
+      try {
+        await Deno.writeTextFile(`${folder}/${n}.ts`, await mutated(mutant));
+      } catch (error) {
+        found.set(n, (error as Error).message);
+      }
+    }
+    const lint = ['lint', '--no-config', '--compact', '--rules-tags=', '--rules-include=no-undef'];
+    const { code, output } = await run([Deno.execPath(), ...lint, folder]);
+    for (const [line, n] of output.matchAll(/^.*\/(\d+)\.ts(?:: |$).*$/gm)) {
+      found.set(Number(n), line);
+    }
+    if (code !== 0 && found.size === 0) throw new Error(output);
+    return found;
+  });
 }
 
 /** A copy of what the tests need, with the mutant if there is one. */
@@ -147,8 +171,9 @@ async function main(): Promise<boolean> {
     console.log(`${isGood ? 'ok  ' : 'FAIL'} ${name.padEnd(48)} ${found}`);
   };
   const fitting: Mutant[] = [];
-  for (const mutant of selected) {
-    const problem = await mutated(mutant).then(() => undefined, (error) => error.message);
+  const unfit = await problems(selected);
+  for (const [n, mutant] of selected.entries()) {
+    const problem = unfit.get(n);
     if (problem !== undefined) tell(false, mutant.name, problem);
     else if (values.check) tell(true, mutant.name, 'applies');
     else fitting.push(mutant);

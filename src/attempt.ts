@@ -116,6 +116,8 @@ export class Attempt {
     }
     // Whatever the DDL made of it, or a last renewal has found.
     if (gate?.end) throw gate.end.error;
+    // A statement was held back, so the schema is not whole, whoever has the claim.
+    if (this.#claim.refusal) throw this.#claim.refusal;
   }
 
   async #ddl(instance: Database): Promise<void> {
@@ -147,7 +149,10 @@ export class Attempt {
       if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
       cause = failure?.error ?? error;
     }
-    throw abortedError(this.#call, cause === undefined ? 'ended' : 'caught', cause);
+    const isCaught = cause !== undefined;
+    const aborted = abortedError(this.#call, isCaught ? 'caught' : 'ended', cause);
+    if (isCaught) this.#call.ddlErrors.add(aborted);
+    throw aborted;
   }
 
   /** Throws if a statement that the DDL did not await came too late: the schema is not whole. */

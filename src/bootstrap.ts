@@ -138,6 +138,7 @@ class Bootstrap {
         if (this.#target) return this.#installed(this.#target, isFirst && isKnown);
         // It was not fresh, and nobody has looked yet at what it is.
         if (isAssumed) continue;
+        this.#lastContention = undefined;
       } catch (error) {
         if (this.#recover(error) === 'at-once') continue;
       }

@@ -17,6 +17,8 @@ import { deadOwners } from './work.ts';
 export class Claim {
   /** The random name that its rows carry. */
   readonly owner: string = crypto.randomUUID();
+  /** What was thrown in place of a statement of the DDL, which may have caught it. */
+  refusal: LeaseLostError | undefined;
   readonly #call: Call;
   readonly #entries: readonly Entry[];
   readonly #names: readonly string[];
@@ -132,7 +134,7 @@ export class Claim {
   // An answer that took as long as the lease proves nothing about it.
   #throwIfLost(): void {
     if (this.#isOverdue) this.#isLost = true;
-    if (this.#isLost) throw this.#lost('may have been taken over');
+    if (this.#isLost) throw this.refusal ??= this.#lost('may have been taken over');
   }
 
   get #age(): number {

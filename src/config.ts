@@ -107,8 +107,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    *   and for DDL that cannot run in one. The DDL must be idempotent, since it runs again after a
    *   crash.
    * - `'auto'`: `'batch'` if there is one, else `'transaction'`; `'lease'` if the driver says that it
-   *   has no transactions, or if `ddl` declares no parameter, since then it must be using an instance
-   *   of its own.
+   *   has no transactions, or if `ddl` or a step declares no parameter, since then it must be using
+   *   an instance of its own.
    *
    * @default {'auto'}
    */
@@ -116,7 +116,7 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   /**
    * How long to wait for another caller's install, in milliseconds, from 1 to 2 147 483 647. It
    * never cuts a DDL that has issued a statement, nor one under a lease. A batch that was handed to
-   * the driver is given up when it has not been answered for another `leaseMs`.
+   * the driver is given up at the deadline, but not within `leaseMs`.
    *
    * @default {30000}
    */

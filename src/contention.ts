@@ -15,8 +15,8 @@ import { SchemaError } from './errors.ts';
 type Contention = 'race' | 'busy' | 'exists';
 
 /**
- * All that an error says, in one text: its codes in angle brackets, the constraint that it names in
- * square ones. Errors arrive wrapped: D1 keeps the engine's text in the cause, libSQL its code in a
+ * All that an error says, in one text: its codes in angle brackets; for each of its causes the table
+ * that it names in curly ones, the constraint in square ones, the message. Errors arrive wrapped: D1 keeps the engine's text in the cause, libSQL its code in a
  * field.
  */
 function said(error: unknown): string {
@@ -29,8 +29,8 @@ function said(error: unknown): string {
     for (const code of [at.code, at.extendedCode, fields.code, number]) {
       if (typeof code === 'string') codes += `<${code}>`;
     }
-    const constraint = at.constraint ?? at.constraint_name ?? fields.constraint ?? '';
-    text += `[${constraint}] ${at.message ?? ''} `;
+    const named = (field: string) => at[field] ?? at[`${field}_name`] ?? fields[field] ?? '';
+    text += `{${named('schema')}.${named('table')}} [${named('constraint')}] ${at.message ?? ''} `;
   }
   return codes + text;
 }
@@ -41,7 +41,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   // Serialization failure, deadlock; a concurrent update of a Postgres catalogue.
-  ['race', /<(40001|40P01)>|<XX000>.*tuple concurrently|<23505>.*["[]pg_\w+_index["\]]/s],
+  ['race', /<(40001|40P01)>|<XX000>.*tuple concurrently/s],
+  // A caller's own index may be called alike, but not lie there.
+  ['race', /<23505>.*\{(pg_catalog)?\.[^{]*["[]pg_\w+_index["\]]/s],
   // sqld rolls a transaction back after 5 s if another caller wants the write lock.
   ['race', /TRANSACTION_TIMEOUT|STREAM_EXPIRED|LibSqlTxTimeout/],
   ['busy', /<55P03>|<SQLITE:[56]>|SQLITE_(BUSY|LOCKED)|database( table| schema)? is (locked|busy)/],
@@ -86,11 +88,16 @@ export const isTransactionUnsupported = says(
 /** True if advisory locks are not to be had, as through Hyperdrive, or what their key is made with. */
 export const isAdvisoryLockUnsupported = says(/advisory|hashtext/i);
 
-/** True if a row with the same key is in `table` already. */
+/**
+ * True if a row with the same key is in `table` already. The names of its keys may be those of a table
+ * that it was renamed from, or have a number where another table had them first.
+ */
 export function isUniqueViolation(error: unknown, table: string): boolean {
-  const text = said(error);
+  const text = said(error).toLowerCase();
+  const name = table.toLowerCase();
+  if (text.includes(`unique constraint failed: ${name}.`)) return true;
   // Postgres cuts a name of its own making to 63 bytes.
-  const keys = [`${table.slice(0, 58)}_pkey`, `${table.slice(0, 50)}_previous_key`];
-  return text.includes(`UNIQUE constraint failed: ${table}.`) || text.includes('<23505>') &&
-      keys.some((key) => text.includes(`[${key}]`) || text.includes(`"${key}"`));
+  const keys = [`${name.slice(0, 58)}_pkey`, `${name.slice(0, 50)}_previous_key`];
+  const isNamed = keys.some((key) => text.includes(`[${key}`) || text.includes(`"${key}`));
+  return text.includes('<23505>') && (isNamed || text.includes(`.${name}}`));
 }

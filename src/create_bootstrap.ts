@@ -7,7 +7,7 @@
 import type { AtomicBatch } from './batch.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { BootstrapConfig } from './config.ts';
-import { checkFields, duration } from './fields.ts';
+import { ANYTHING, checkFields, duration } from './fields.ts';
 import { databaseOf } from './database.ts';
 import { builderOf, compile, type Database, type KyselyLike, tableOf } from './kysely.ts';
 import type { BootstrapResult } from './result.ts';
@@ -131,8 +131,8 @@ export function createBootstrap<K extends KyselyLike>(
     place: string,
     options: EnsureOptions,
   ): Promise<BootstrapResult> {
-    const { key: _, ...fields } = options;
-    const given = checkFields('options', fields, { signal: RULES.signal, batch: RULES.batch });
+    const { signal, batch } = RULES;
+    const { key: _, ...given } = checkFields('options', options, { signal, batch, key: ANYTHING });
     const atFirst = forgotten;
     const remember = (known: Known) => {
       // What was forgotten meanwhile stays so, and success is not undone by a caller who was late.

@@ -6,7 +6,7 @@
 
 /** What a field must be: its type, what else must hold, and both in words. */
 export interface Rule {
-  readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function';
+  readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function' | 'any';
   readonly holds?: (value: never) => boolean;
   readonly words: string;
   readonly isRequired?: boolean;
@@ -42,7 +42,7 @@ export function checkFields(
   const all = Object.fromEntries(fields);
   for (const [field, rule] of Object.entries(rules)) {
     const given = all[field];
-    if (given === undefined && !rule.isRequired) continue;
+    if (rule.type === 'any' || (given === undefined && !rule.isRequired)) continue;
     const isPlan = field === 'ddl' && typeof given === 'object';
     if (given === null || (typeof given !== rule.type && !isPlan)) {
       throw new TypeError(problem(path + field, rule.words, given));
@@ -54,6 +54,8 @@ export function checkFields(
   }
   return all;
 }
+
+export const ANYTHING: Rule = { type: 'any', words: 'be anything' };
 
 export function duration(least: number): Rule {
   return {

@@ -65,12 +65,13 @@ export class DdlGate implements Gate {
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
+    if (this.#isDoubtful) await this.#verify(connection);
+    this.#check(sql);
     await this.#claim.check(connection).catch((error) => {
       this.fail(error);
       throw error;
     });
-    if (this.#isDoubtful) await this.#verify(connection);
-    // Again, as a renewal may have taken its time, or have found the transaction gone.
+    // Again, as a renewal may have taken its time.
     this.#check(sql);
     this.hasSent = true;
     if (isBuilt || !isRead(statements)) this.changes.push(sql);
@@ -78,8 +79,9 @@ export class DdlGate implements Gate {
   }
 
   fail(error: unknown): void {
-    // That the transaction is aborted is only what comes of it.
-    if (!isAbortedTransaction(error)) this.lastFailure = { error };
+    // That the transaction is aborted, or gone at the next renewals, is only what comes of it.
+    const isFirst = !this.#isDoubtful && !isAbortedTransaction(error);
+    if (isFirst) this.lastFailure = { error };
     // On Postgres the transaction is of no use any more, and every further statement says so.
     this.#isDoubtful = this.#call.dialect === 'sqlite';
     // After an error that only a race can cause, the transaction is gone, whoever catches it.

@@ -63,16 +63,26 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
         client.release(isBroken);
         client.removeListener?.('error', ignore);
       };
+      // A query that is never answered must not keep its client for ever.
+      let isAbandoned = false;
+      const abandon = () => {
+        isAbandoned = true;
+        release(true);
+      };
+      signal?.addEventListener('abort', abandon);
       try {
         const rows = await runOn(client, statements, signal);
-        release(false);
+        if (!isAbandoned) release(false);
         return rows;
       } catch (error) {
+        if (isAbandoned) throw error;
         // The caller need not wait for it. A client that cannot even roll back is closed, never lent
         // again in a half-open state.
         const rollback = statements.length > 1 ? client.query('rollback') : Promise.resolve();
         rollback.then(() => release(false), () => release(true));
         throw error;
+      } finally {
+        signal?.removeEventListener('abort', abandon);
       }
     },
   };

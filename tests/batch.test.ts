@@ -7,6 +7,8 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { sql } from 'kysely';
 import type { Pool } from 'pg';
 
@@ -653,8 +655,9 @@ test(
 );
 
 // The pool is made up, since it has to give up between two requests.
-test('postgres: what was not sent when its caller gave up is rolled back', async () => {
+test('postgres: what was sent in part when its caller gave up ends with its connection', async () => {
   const sent: string[] = [];
+  const released: boolean[] = [];
   const controller = new AbortController();
   const client = {
     query(text: string) {
@@ -662,13 +665,80 @@ test('postgres: what was not sent when its caller gave up is rolled back', async
       controller.abort(new Error('enough'));
       return Promise.resolve({ rows: [] });
     },
-    release: () => {},
+    release: (destroy = false) => void released.push(destroy),
   };
   const batch = postgresBatch({ connect: () => Promise.resolve(client) });
   const statements = [1, 2].map((n) => ({ sql: 'insert into t values ($1)', parameters: [n] }));
   await assert.rejects(batch.execute(statements, controller.signal), { message: 'enough' });
-  assert.deepEqual(sent, ['begin', 'rollback']);
+  assert.deepEqual([sent, released], [['begin'], [true]]);
 });
+
+// So is this one, since its query has to hang for ever.
+test('postgres: a query that is never answered keeps its client no longer than its caller', async () => {
+  const released: boolean[] = [];
+  const controller = new AbortController();
+  const lost = Promise.withResolvers<never>();
+  const client = {
+    query: () => lost.promise,
+    release(destroy = false) {
+      released.push(destroy);
+      lost.reject(new Error('Connection terminated'));
+    },
+  };
+  const batch = postgresBatch({ connect: () => Promise.resolve(client) });
+  const hanging = batch.execute([one('select 1'), one('select 2')], controller.signal);
+  await sleep(0);
+  assert.deepEqual(released, []);
+  controller.abort(new Error('enough'));
+  await assert.rejects(hanging);
+  assert.deepEqual(released, [true]);
+});
+
+test(
+  'libsql-file: a batch that was sent is waited for past the deadline, for the time of a lease',
+  { timeout },
+  () =>
+    onStage(onLibsqlFile, async (stage) => {
+      const { db, batch } = stage.caller();
+      const startedAt = performance.now();
+      const slow = around(batch, {
+        before: (statements) => {
+          if (isInstall(statements)) return sleep(startedAt + 3_300 - performance.now());
+        },
+      });
+      const result = await stage.bootstrap({
+        waitTimeoutMs: 3_000,
+        leaseMs: 2_900,
+        ddl: async (db) => {
+          await createMark(db, 'late');
+          await sleep(1_200);
+        },
+      }, { db, batch: slow });
+      assert.ok(result.durationMs > 3_000);
+      assert.equal(result.outcome, 'installed');
+    }),
+);
+
+test(
+  'libsql-file: an object that identifies a database is held weakly',
+  { timeout },
+  () =>
+    onStage(onLibsqlFile, async (stage) => {
+      setFlagsFromString('--expose-gc');
+      const collectGarbage: () => void = runInNewContext('gc');
+      const ensure = createBootstrap<Db>({ version: VERSION, ddl: schemaOf(3) });
+      let key: object | undefined = {};
+      const held = new WeakRef(key);
+      const { db, batch } = stage.caller();
+      await ensure(db, { batch, key });
+      key = undefined;
+      for (let left = 100; held.deref() && left > 0; left--) {
+        await sleep(10);
+        collectGarbage();
+      }
+      assert.equal(held.deref(), undefined);
+    }),
+);
 
 test(
   'd1: after a lost answer a remembering caller is warm',

@@ -60,6 +60,30 @@ const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | u
     undefined,
   ],
   [
+    'a catalogue, by its schema',
+    pg('23505', '', { schema: 'pg_catalog', constraint: 'pg_namespace_nspname_index' }),
+    'race',
+  ],
+  [
+    'a duplicate in an index that is called like one of a catalogue',
+    pg('23505', 'duplicate key value violates unique constraint "pg_boss_job_index"', {
+      schema: 'public',
+      table: 'job',
+      constraint: 'pg_boss_job_index',
+    }),
+    undefined,
+  ],
+  [
+    'the same from postgres.js, wrapped',
+    new Error('failed', {
+      cause: pg('23505', 'duplicate key value violates unique constraint "pg_boss_job_index"', {
+        schema_name: 'public',
+        constraint_name: 'pg_boss_job_index',
+      }),
+    }),
+    undefined,
+  ],
+  [
     'a duplicate whose value looks like a catalogue',
     pg('23505', 'duplicate key value violates unique constraint "users_key"', {
       constraint: 'users_key',
@@ -188,6 +212,15 @@ test('a row that is there already is recognised, and told from those of other ta
   assert.ok(
     !isUniqueViolation(pg('23505', 'duplicate key', { constraint: 'users_pkey' }), 'migrations'),
   );
+  for (
+    const fields of [
+      { constraint: 'migrations_pkey1' },
+      { constraint: 'renamed_pkey', table: 'migrations' },
+      { constraint_name: 'renamed_pkey', table_name: 'migrations' },
+    ]
+  ) assert.ok(isUniqueViolation(pg('23505', 'duplicate key', fields), 'migrations'));
+  // SQLite says what the table was called when it was made.
+  assert.ok(isUniqueViolation(raised('UNIQUE constraint failed: Migrations.name'), 'migrations'));
   const long = 'm'.repeat(63);
   assert.ok(isUniqueViolation(pg('23505', '', { constraint: `${'m'.repeat(58)}_pkey` }), long));
 });

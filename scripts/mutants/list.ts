@@ -245,7 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the advisory lock is the guard',
     file: 'attempt.ts',
     find: "if (!this.#claim.holds(rows, 'installing') ||",
-    replace: "if ((session ? !session.isLocked : !this.#claim.holds(rows, 'installing')) ||",
+    replace: "if (((!isPostgres || !this.#gate) && !this.#claim.holds(rows, 'installing')) ||",
   },
   {
     name: 'steps not looked at again under the claim',
@@ -282,6 +282,18 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'attempt.ts',
     find: "if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) {",
     replace: 'if (isUnsent && isUnanswered) {',
+  },
+  {
+    name: 'the deadline cuts a finish that is under way',
+    file: 'attempt.ts',
+    find: "const isUnanswered = this.#phase === 'finish' &&",
+    replace: "const isUnanswered = this.#phase === 'finish' ||",
+  },
+  {
+    name: 'a statement that was held back is forgotten',
+    file: 'attempt.ts',
+    find: 'if (this.#claim.refusal) throw this.#claim.refusal;',
+    replace: '',
   },
   {
     name: 'the error of a DDL waits for the end of its unit',
@@ -344,6 +356,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.fail(error);',
   },
   // The batch
+  {
+    name: 'batch: the deadline cuts one that was just sent',
+    file: 'batch_attempt.ts',
+    find: '(end) => performance.now() - sentAt >= leaseMs ? end : undefined,',
+    replace: '(end) => end,',
+  },
   {
     name: 'batch: an expired claim is never discarded',
     file: 'batch_attempt.ts',
@@ -417,7 +435,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the winner does not know its row',
     file: 'bootstrap.ts',
     find: 'target.owner !== undefined && this.#call.owners.has(target.owner)',
-    replace: "owner === ''",
+    replace: "target.owner === ''",
   },
   {
     name: 'a lease after whatever went wrong at begin',
@@ -517,8 +535,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a duplicate in the caller's table is a lost race",
     file: 'contention.ts',
-    find: 'text.includes(`UNIQUE constraint failed: ${table}.`)',
-    replace: "text.includes('UNIQUE constraint failed: ')",
+    find: 'text.includes(`unique constraint failed: ${name}.`)',
+    replace: "text.includes('unique constraint failed: ')",
   },
   // What stands beside the protocol
   {
@@ -560,8 +578,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what follows from a failed statement is the cause',
     file: 'gate.ts',
-    find: 'if (!isAbortedTransaction(error)) this.lastFailure',
-    replace: 'this.lastFailure',
+    find: ' && !isAbortedTransaction(error);',
+    replace: ';',
+  },
+  {
+    name: 'what follows from a failed renewal is the cause',
+    file: 'gate.ts',
+    find: '!this.#isDoubtful && !isAborted',
+    replace: '!isAborted',
   },
   {
     name: 'memory: a race that meets an abort is a failure',

@@ -21,6 +21,7 @@ import {
   gate,
   Log,
   looked,
+  patiently,
   sleep,
   thrownAs,
   thrownBy,
@@ -172,7 +173,9 @@ export const CASES: readonly BatchCase[] = [
             await schemaOf(TABLES)(db);
           },
         }, caller);
-        const { rows } = await patientRead(caller.db, tableName(TABLES));
+        const { rows } = await patiently(() =>
+          sql`select * from ${sql.table(tableName(TABLES))}`.execute(caller.db)
+        );
         assert.deepEqual(rows, []);
         return result;
       }));
@@ -227,6 +230,26 @@ export const CASES: readonly BatchCase[] = [
       assert.equal(result.outcome, 'installed');
       assert.ok(failures > 3, `${failures}`);
       await assertTables(stage, namesOf(TABLES));
+    },
+  },
+  {
+    name: 'the error of a batch is not hidden by that of the look which follows, which is logged',
+    async run(stage) {
+      const first = new Error('near "oops": syntax error');
+      let hasFailed = false;
+      const caller = stage.caller();
+      const failing = around(caller.batch, {
+        before(statements) {
+          if (hasFailed) throw new Error('gone fishing');
+          if (!isInstall(statements)) return;
+          hasFailed = true;
+          throw first;
+        },
+      });
+      const logger = new Log();
+      const call = stage.bootstrap({ logger }, { ...caller, batch: failing });
+      assert.equal(await thrownBy(call), first);
+      assert.match(logger.errors.join('\n'), /could not be read afterwards.*gone fishing/);
     },
   },
   {
@@ -550,6 +573,22 @@ export const CASES: readonly BatchCase[] = [
     },
   },
   {
+    name: 'a claim is met, not failed on, where the keys of the ledger are named otherwise',
+    async run(stage) {
+      await stage.bootstrap({ version: '0000_before', marker: 'ledger' });
+      await operate(stage, 'alter table ledger rename to migrations');
+      await operate(
+        stage,
+        `insert into migrations (name, state, owner, lease, since)
+          values ('${VERSION}', 'installing', 'somebody', ${Date.now() + 60_000}, 1)`,
+      );
+      for (const marker of ['migrations', 'Migrations']) {
+        const result = await stage.bootstrap({ marker, assumeFresh: true, onContention: 'return' });
+        assert.equal(result.outcome, 'pending', marker);
+      }
+    },
+  },
+  {
     name:
       'assumeFresh on a ledger of 1.0.0, or with a claim that has run out, installs all the same',
     async run(stage) {
@@ -617,7 +656,7 @@ export const CASES: readonly BatchCase[] = [
           await sleep(n % 2);
           const result = await bootstrapSchema(db, { version, ddl, strategy, batch });
           assert.equal(result.strategy, strategy);
-          await patientRead(db, table(2));
+          await patiently(() => sql`select * from ${sql.table(table(2))}`.execute(db));
           return result;
         });
         assertOneInstalled(await all(callers));
@@ -678,16 +717,4 @@ function watchedCaller(stage: Stage): { caller: Caller; calls: string[][] } {
   const { db, batch } = stage.caller();
   const { batch: heard, calls } = watched(batch);
   return { caller: { db, batch: heard }, calls };
-}
-
-/** Reads a table, again while another caller has the database for itself. */
-async function patientRead(db: Db, table: string): Promise<{ rows: unknown[] }> {
-  for (let left = 100;; left--) {
-    try {
-      return await sql`select * from ${sql.table(table)}`.execute(db);
-    } catch (error) {
-      if (left === 0 || !/locked|busy/i.test(String(error))) throw error;
-      await sleep(10);
-    }
-  }
 }

@@ -12,6 +12,8 @@ import {
   type CreateBootstrapConfig,
   type EnsureSchema,
   ForeignTableError,
+  LeaseLostError,
+  TransactionAbortedError,
   WaitTimeoutError,
 } from '../../mod.ts';
 import { batchOf } from './batches.ts';
@@ -28,6 +30,7 @@ import {
   holdClaim,
   install,
   installAgain,
+  looked,
   present,
   removeRow,
   sleep,
@@ -276,6 +279,21 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'so does a failure on Postgres that the ddl has caught, as it comes for good',
+    needs: { dialect: 'postgres', transactions: true },
+    async run(t) {
+      let runs = 0;
+      const ddl = async (db: Db) => {
+        runs++;
+        await sql`select * from missing`.execute(db).catch(() => {});
+      };
+      const ensure = ensureOf(t, { ddl, strategy: 'transaction', failureCooldownMs: 60_000 });
+      const db = t.connect();
+      for (const _ of [1, 2, 3]) await thrownAs(TransactionAbortedError, ensure(db));
+      assert.equal(runs, 1);
+    },
+  },
+  {
     name: 'the abort or the timeout of one caller starts no cooldown',
     each: true,
     async run(t) {
@@ -284,14 +302,37 @@ export const cases: readonly Case[] = [
         waitTimeoutMs: 1_000,
       });
       await holdClaim(t.connect(), { leaseMs: 60_000 });
-      const db = t.connect();
+      const { db, statements } = watched(t);
       const controller = new AbortController();
       const aborted = thrownBy(ensure(db, { signal: controller.signal }));
-      await sleep(50);
+      await looked(statements);
       controller.abort();
       assert.equal(await within(2_000, aborted), controller.signal.reason);
       await thrownAs(WaitTimeoutError, ensure(db));
       await removeRow(t.connect());
+      assert.equal((await ensure(db)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'nor does the claim that one caller has lost, nor a wait of its ddl for something else',
+    async run(t) {
+      const other = t.connect();
+      let runs = 0;
+      const waited = new WaitTimeoutError('Not ready', undefined, { marker: 'm', version: 'v' });
+      const ensure = ensureOf(t, {
+        strategy: 'lease',
+        leaseMs: 600,
+        failureCooldownMs: 60_000,
+        ddl: async (db: Db) => {
+          if (++runs === 1) throw waited;
+          await installAgain(db);
+          if (runs === 2) await removeRow(other).then(() => sleep(600));
+          await installAgain(db);
+        },
+      });
+      const db = t.connect();
+      assert.equal(await thrownBy(ensure(db)), waited);
+      await thrownAs(LeaseLostError, ensure(db));
       assert.equal((await ensure(db)).outcome, 'installed');
     },
   },

@@ -143,6 +143,12 @@ export const cases: readonly Case[] = [
       assert.equal(auto.strategy, 'lease');
       assert.equal(auto.outcome, 'installed');
       await assertUsable(t.connect(), ['outer_one']);
+      const step = await bootstrap(t, db, (db) => createTable(db, 'inner_one'), {
+        strategy: 'auto',
+        version: '0003',
+        upgrades: [{ from: '0001_initial', ddl: () => createTable(db, 'outer_two') }],
+      });
+      assert.deepEqual([step.strategy, step.from], ['lease', '0001_initial']);
       const asked = await bootstrap(t, db, () => {}, { strategy: 'transaction', version: '0002' });
       assert.equal(asked.strategy, 'transaction');
     },

@@ -121,13 +121,13 @@ export const cases: readonly Case[] = [
       const broken = new Error('the winner fails');
       const { winner, letGo } = await insideItsDdl(t, (db) => createTable(db, 'half'), {}, broken);
       const failed = thrownBy(winner);
-      const others = [1, 2, 3].map(async () => {
-        const db = t.connect();
+      const watchers = [1, 2, 3].map(() => watched(t));
+      const others = watchers.map(async ({ db }) => {
         const result = await bootstrap(t, db, installAgain);
         await assertUsable(db);
         return result;
       });
-      await sleep(50);
+      await Promise.all(watchers.map(({ statements }) => looked(statements)));
       letGo();
       assert.equal(await failed, broken);
       assertOneInstall(await within(20_000, Promise.all(others)));

@@ -259,6 +259,36 @@ export const cases: readonly Case[] = [
       assert.ok(await thrownBySleeper(t, db) instanceof LeaseLostError);
     },
   },
+  ...Object.entries(
+    {
+      'an owner that slept past its lease does not finish, whatever its ddl has caught': {
+        strategy: 'lease',
+        faults: {},
+      },
+      'nor does one where begin silently does nothing': { strategy: 'transaction', faults: SILENT },
+    } as const,
+  ).map(([name, { strategy, faults }]): Case => ({
+    name,
+    async run(t) {
+      const db = faulty(t.connect(), {
+        ...faults,
+        async query(text, send) {
+          const answer = await send();
+          if (RENEWAL.test(text)) await sleep(700);
+          return answer;
+        },
+      });
+      const failing = bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        await sleep(900);
+        await createTable(db, 'two').catch(() => {});
+      }, { strategy, leaseMs: 600, waitTimeoutMs: 20_000 });
+      await thrownAs(LeaseLostError, failing);
+      const other = t.connect();
+      assert.equal(await rowOf(other), undefined);
+      assert.deepEqual(await present(other, ['one', 'two']), ['one']);
+    },
+  })),
   {
     name: 'what a try has got of a line is claimed anew with what was in its way',
     async run(t) {
@@ -294,7 +324,8 @@ export const cases: readonly Case[] = [
         // As it does by itself when the disk is full.
         await sql`create trigger full before update of lease on migrations
           begin select raise(rollback, 'database or disk is full'); end`.execute(db);
-        await sleep(900);
+        // So long that the claim would have to be renewed before the next statement.
+        await sleep(1_600);
         await createTable(db, 'two');
       }, { strategy: 'transaction', leaseMs: 1_500, waitTimeoutMs: 20_000 });
       const { cause } = await thrownAs(TransactionAbortedError, failing);

@@ -323,8 +323,10 @@ export const cases: readonly LifeCase[] = [
       const pending = await life(t, { ...lineOf(...LINE), ddl: untouched, onContention: 'return' });
       assert.equal(pending.outcome, 'pending');
       await assertTables(t, ['made_0001']);
-      const waiting = life(t, { ...lineOf(...LINE), ddl: untouched });
-      assert.equal(await Promise.race([waiting, sleep(150)]), undefined);
+      const { statements, ...caller } = listening(t);
+      const waiting = life(t, { ...lineOf(...LINE), ddl: untouched }, caller);
+      const looking = looked(statements).then(() => sleep(150));
+      assert.equal(await Promise.race([waiting, looking]), undefined);
       await patiently(() =>
         sql`update migrations set lease = ${Date.now() - 1_000} where name = '0002'`
           .execute(t.connect())
@@ -494,6 +496,20 @@ export const cases: readonly LifeCase[] = [
         assert.deepEqual([result.outcome, result.from], ['upgraded', '0001'], schema);
         await assertLine(t.connect(), WHOLE.slice(0, 2), `${schema}.migrations`);
         await t.connect().selectFrom(`${schema}.step_0002_b`).selectAll().execute();
+      }
+    },
+  },
+  {
+    name: 'an upgrade that is under way, and may be given up, is no newer version',
+    each: true,
+    async run(t) {
+      await life(t, lineOf('0001'));
+      await claim(t.connect(), '0002', '0001', 60_000);
+      for (const onNewer of ['warn', 'error'] as const) {
+        const log = new Log();
+        const result = await life(t, { ...lineOf('0001'), ddl: untouched, onNewer, logger: log });
+        assert.equal(result.outcome, 'already-installed');
+        assert.deepEqual(log.errors, []);
       }
     },
   },
