@@ -4,6 +4,7 @@
  * @module
  */
 
+import { contentionOf } from './contention.ts';
 import { databaseOf } from './database.ts';
 import { messageOf, NotAdoptableError } from './errors.ts';
 import { checkFields, problem } from './fields.ts';
@@ -62,15 +63,18 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
     throw new TypeError(problem('migrations', words, migrations));
   }
   const details = { marker: options.marker ?? 'migrations', version, action: 'hand over' };
-  const entry = (await schemaStatus(db, status)).find((row) => row.version === version);
+  const entries = await patiently(() => schemaStatus(db, status));
+  const entry = entries.find((row) => row.version === version);
   if (entry?.state !== 'installed') {
     throw new NotAdoptableError('the version is not installed. Bootstrap it first', details);
   }
   const database = databaseOf(db);
   const plain = database.withoutPlugins();
   try {
-    await (plain.introspection as Introspection).getTables({ withInternalKyselyTables: true });
+    const introspection = plain.introspection as Introspection;
+    await patiently(() => introspection.getTables({ withInternalKyselyTables: true }));
   } catch (cause) {
+    if (contentionOf(cause) !== undefined) throw cause;
     const found = `Migrator needs to introspect the database: ${messageOf(cause)}. Use 'upgrades'`;
     throw new NotAdoptableError(found, { ...details, cause });
   }

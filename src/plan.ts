@@ -138,15 +138,20 @@ function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
   let next = 0;
   let text = '';
   let last = '';
+  // A parameter may stand close to a word, which its literal would become a part of.
+  const add = (piece: string, isLiteral: boolean) => {
+    const isClose = (isLiteral || last === 'parameter') && /\w$|'$/.test(text) &&
+      /^[\w']/.test(piece);
+    text += isClose ? ` ${piece}` : piece;
+  };
   for (const token of tokens(statementsOf(sql, dialect)[0]?.sql ?? sql, dialect)) {
-    last = token.kind;
     // A function's body, too, has `$1`.
-    if (token.kind !== 'parameter' || parameters.length === 0) {
-      text += token.text;
-      continue;
+    if (token.kind !== 'parameter' || parameters.length === 0) add(token.text, false);
+    else {
+      const number = Number(token.text.slice(1)) || ++next;
+      add(literal(parameters[number - 1], dialect), true);
     }
-    const number = Number(token.text.slice(1)) || ++next;
-    text += literal(parameters[number - 1], dialect);
+    last = token.kind;
   }
   return last === 'comment' ? `${text}\n` : text;
 }

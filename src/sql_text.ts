@@ -148,7 +148,9 @@ const OUTSIDE =
 
 // Measured: SQLite takes them in a transaction without a word, and does nothing. A table rebuilt with
 // its foreign keys still on loses the rows that hang on it.
-const INERT = /^pragma\n(?:.+\n\.\n)?(foreign_keys|journal_mode)\n[=(]/i;
+const INERT = /^pragma\n(?:.+\n\.\n)?["'`[]?(foreign_keys|journal_mode)["'`\]]?\n[=(]/i;
+/** Pragmas that do something when they are asked. */
+const DEED = /^(optimize|incremental_vacuum|wal_checkpoint|shrink_memory)$/;
 
 /**
  * Why statements cannot be part of one transaction that the library has begun, as the rest of a
@@ -195,6 +197,7 @@ export function isRead(statements: readonly Statement[]): boolean {
     if (first === 'with') return !isWriting;
     if (first === 'explain') return !isWriting || !words.includes('analyze');
     if (first !== 'pragma') return /^(values|show|table)$/.test(first);
+    if (words.some((word) => DEED.test(word))) return false;
     return !/[=(]/.test(sql) || (/_(list|info|xinfo|check)$/.test(second) && !sql.includes('='));
   });
 }

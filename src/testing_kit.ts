@@ -70,6 +70,12 @@ export interface Start<K extends KyselyLike> {
 
 type Call<K extends KyselyLike> = (config?: BootstrapConfig<K>) => Promise<BootstrapResult>;
 
+/** Lists the tables with their columns; undefined where a database does not tell, as D1 does not. */
+type Look = () => Promise<string[] | undefined>;
+
+/** Stands among the statements where a DDL has returned: a transaction of its own is over by then. */
+const END = 'end';
+
 /** Runs the checks, and collects what they find. */
 export class Kit<K extends KyselyLike> {
   readonly findings: Finding[] = [];
@@ -88,22 +94,29 @@ export class Kit<K extends KyselyLike> {
   /** Runs all checks on databases that start like this. */
   async test(start: Start<K>): Promise<void> {
     const statements: string[] = [];
+    let whole: string[] | undefined;
     const isSound = await this.#on(start, 'race', (call) => this.#race(call)) &&
-      await this.#on(start, 'repeat', (call) => this.#repeat(call, statements));
+      await this.#on(start, 'repeat', async (call, look) => {
+        const found = await this.#repeat(call, statements);
+        whole = await look();
+        return found;
+      });
     if (!isSound || this.strategy === 'batch') return;
     const advice = this.strategy === 'lease'
       ? `Under strategy 'lease' a crash there leaves the schema half-installed: make the DDL ` +
         `idempotent`
       : `The first run was rolled back, so its DDL must have done something outside of it`;
     for (let after = 1; after <= statements.length; after++) {
-      const where = `interrupted after statement ${after} of ${statements.length}, ` +
-        shorten(statements[after - 1]!);
-      await this.#on(start, 'interruption', async (call) => {
+      const where = `interrupted after ${placeOf(statements, after)}`;
+      await this.#on(start, 'interruption', async (call, look) => {
         await call(this.#interrupted([], after)).catch(() => {});
         await call().catch((error) => {
           throw new Error(`${where}; a second run failed: ${messageOf(error)}. ${advice}`);
         });
-        return `${where}; a second run completed it`;
+        const made = await look();
+        const missing = whole?.find((table) => made && !made.includes(table));
+        if (missing === undefined) return `${where}; a second run completed it`;
+        throw new Error(`${where}; a second run did not make ${missing}. ${advice}`);
       });
     }
   }
@@ -112,7 +125,7 @@ export class Kit<K extends KyselyLike> {
   async #on(
     { words, path }: Start<K>,
     check: Finding['check'],
-    run: (call: Call<K>) => Promise<string>,
+    run: (call: Call<K>, look: Look) => Promise<string>,
   ): Promise<boolean> {
     const database = await this.#options.database();
     const opened: { destroy?(): Promise<void> }[] = [];
@@ -122,9 +135,18 @@ export class Kit<K extends KyselyLike> {
       const batch = database.batch?.(db);
       return await bootstrapSchema(db, { ...config, ...(batch && { batch }) });
     };
+    const look: Look = async () => {
+      const db = await database.connect();
+      opened.push(db as object);
+      const { introspection } = db as unknown as Introspected;
+      const tables = await introspection.getTables().catch(() => undefined);
+      return tables?.map(({ schema, name, columns }) =>
+        `${schema ? `${schema}.` : ''}${name} (${columns.map((column) => column.name).join(', ')})`
+      );
+    };
     try {
       for (const before of path) await call(before);
-      this.say(check, true, `on ${words}, ${await run(call)}`);
+      this.say(check, true, `on ${words}, ${await run(call, look)}`);
       return true;
     } catch (error) {
       this.say(check, false, `on ${words}, ${messageOf(error)}`);
@@ -157,7 +179,7 @@ export class Kit<K extends KyselyLike> {
     const { outcome } = await call();
     if (outcome !== 'already-installed') throw new Error(`a further call came to '${outcome}'`);
     if (this.strategy === 'batch') return 'a further call found all there; one batch has no middle';
-    if (statements.length > 0) return 'a further call found the schema installed';
+    if (countOf(statements) > 0) return 'a further call found the schema installed';
     throw new Error(`${NO_STATEMENT}, so it cannot be tested`);
   }
 
@@ -179,7 +201,7 @@ export class Kit<K extends KyselyLike> {
           done(sql);
         }
       }
-      check(); // The DDL may have caught the error.
+      done(END); // The DDL may have caught an error, too.
     };
     return {
       ...config,
@@ -189,6 +211,23 @@ export class Kit<K extends KyselyLike> {
       strategy: this.strategy ?? 'auto',
     };
   }
+}
+
+interface Introspected {
+  readonly introspection: {
+    getTables(): Promise<{ schema?: string; name: string; columns: { name: string }[] }[]>;
+  };
+}
+
+function countOf(statements: readonly string[]): number {
+  return statements.filter((sql) => sql !== END).length;
+}
+
+/** Where an interruption after so many entries comes, in words. */
+function placeOf(statements: readonly string[], after: number): string {
+  const last = statements[after - 1]!;
+  const count = `statement ${countOf(statements.slice(0, after))} of ${countOf(statements)}`;
+  return last === END ? `the end of the ddl, behind ${count}` : `${count}, ${shorten(last)}`;
 }
 
 /** A copy of `db` that calls `before` ahead of each statement, and `after` when it is done. */

@@ -47,16 +47,18 @@ export function decode(value: EncodedValue): unknown {
 }
 
 /**
- * A bound value as SQL text.
+ * A bound value as SQL text. Postgres gives a literal in quotes the type that is wanted at its place,
+ * as it does a parameter, but for a number or a word it has made up its mind.
  *
  * @throws {TypeError} Its type has no literal that is safe in this dialect.
  */
 export function literal(value: unknown, dialect: Dialect): string {
   const isPostgres = dialect === 'postgres';
   if (value === null) return 'null';
-  if (typeof value === 'boolean') return isPostgres ? String(value) : value ? '1' : '0';
-  // In parentheses, since a minus before a minus begins a comment.
+  if (typeof value === 'boolean') return isPostgres ? quoted(`${value}`) : value ? '1' : '0';
   if (typeof value === 'number' || typeof value === 'bigint') {
+    if (isPostgres) return quoted(`${value}`);
+    // In parentheses, since a minus before a minus begins a comment.
     return value < 0 ? `(${value})` : `${value}`;
   }
   if (typeof value === 'string' && !value.includes('\0')) {
@@ -68,7 +70,7 @@ export function literal(value: unknown, dialect: Dialect): string {
   if (value instanceof Uint8Array) {
     return isPostgres ? `decode('${hexOf(value)}', 'hex')` : `x'${hexOf(value)}'`;
   }
-  if (value instanceof Date && isPostgres) return `'${value.toISOString()}'::timestamptz`;
+  if (value instanceof Date && isPostgres) return quoted(value.toISOString());
   throw new TypeError(`Cannot write the plan as SQL as a parameter is ${nameOf(value)}`);
 }
 

@@ -403,6 +403,13 @@ test('values of every type are the same as a literal and as a parameter', { time
       ['bytea', new Uint8Array()],
       ['timestamptz', new Date('2026-01-02T03:04:05.678Z')],
       ['timestamptz', new Date(-1)],
+      // Not to be moved into the time zone of the session.
+      ['timestamp', new Date('2026-01-01T00:30:00.000Z')],
+      ['date', new Date('2026-01-01T00:30:00.000Z')],
+      ['text', 5],
+      ['text', true],
+      ['jsonb', 5],
+      ['jsonb', true],
       ['text', null],
       ['jsonb', '{"a": "it\'s; \\\\ \\n"}'],
       ...STRINGS.map((text) => ['text', text] as [string, unknown]),
@@ -410,6 +417,10 @@ test('values of every type are the same as a literal and as a parameter', { time
   ];
   for (const [engine, values] of cases) {
     await inDatabase(engine, async (database) => {
+      if (engine.dialect === 'postgres') {
+        await database.run(`do $$ begin execute format('alter database %I set timezone to %L',
+          current_database(), 'America/New_York'); end $$`);
+      }
       const db = database.connect();
       for (const [column, value] of values) {
         const ddl = async (db: Db) => {
@@ -489,7 +500,7 @@ test('placeholders are found where they are, and only there', async () => {
       1,
       'x',
     ),
-    `insert into "$1" values ('x', '$1', 1, 1, $$ $1 $$) -- $1\n;\n`,
+    `insert into "$1" values ('x', '$1', '1', '1', $$ $1 $$) -- $1\n;\n`,
   );
   assert.equal(
     await scriptOf(
@@ -504,6 +515,15 @@ test('placeholders are found where they are, and only there', async () => {
   assert.equal(
     await scriptOf('sqlite', 'insert into t values (?2, ?1, ?2)', 'one', 'two'),
     `insert into t values ('two', 'one', 'two');\n`,
+  );
+  // Where the text leaves no room, a literal would become a part of the word.
+  assert.equal(
+    await scriptOf('sqlite', 'insert into a select 1 where?and 2>?limit?', 1, 'x', 5),
+    `insert into a select 1 where 1 and 2>'x' limit 5;\n`,
+  );
+  assert.equal(
+    await scriptOf('postgres', 'update t set a=$1where b=$2', 'x', 5),
+    `update t set a='x' where b='5';\n`,
   );
 });
 

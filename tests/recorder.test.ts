@@ -394,11 +394,14 @@ test('a text without a statement is none, and nothing is asked', async () => {
   }
 });
 
-test('refused: a pragma that asks; one that sets is recorded', async () => {
+test('refused: a pragma that asks; one that sets, or does something, is recorded', async () => {
   await assertRefused((db) => sql`pragma table_info('t')`.execute(db), ['table_info']);
   await assertRefused((db) => sql`pragma user_version`.execute(db), ['user_version']);
   assert.deepEqual(await texts((db) => sql`pragma user_version = 3`.execute(db)), [
     'pragma user_version = 3',
+  ]);
+  assert.deepEqual(await texts((db) => sql`pragma main.optimize`.execute(db)), [
+    'pragma main.optimize',
   ]);
 });
 

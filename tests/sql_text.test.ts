@@ -140,6 +140,8 @@ const REFUSED: readonly (readonly [dialect: Dialect | 'both', sql: string, word:
   ['sqlite', 'pragma foreign_keys = off', 'pragma foreign_keys'],
   ['sqlite', 'PRAGMA foreign_keys(0);', 'pragma foreign_keys'],
   ['sqlite', 'select 1; pragma main.journal_mode = wal', 'pragma journal_mode'],
+  ['sqlite', 'pragma "foreign_keys" = off', 'pragma foreign_keys'],
+  ['sqlite', 'pragma main.[journal_mode](wal)', 'pragma journal_mode'],
   ['postgres', 'create database x', 'create database'],
   ['postgres', 'create unique index concurrently a on b (c)', 'concurrently'],
   ['postgres', 'drop index concurrently a', 'concurrently'],

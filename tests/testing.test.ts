@@ -70,7 +70,8 @@ for (const engine of engines) {
       assert.equal(report.passed, true);
       assert.equal(report.strategy, strategy);
       const checks = report.findings.map(({ check }) => check);
-      const cuts = strategy === 'batch' ? [] : ['interruption', 'interruption', 'interruption'];
+      // After each statement, and at the end.
+      const cuts = strategy === 'batch' ? [] : Array.from({ length: 4 }, () => 'interruption');
       assert.deepEqual(checks, ['race', 'repeat', ...cuts]);
       assert.match(report.toString(), /^Version "0001" is safe under strategy '\w+':\n/);
       if (strategy === 'batch') assert.match(report.toString(), /one batch/);
@@ -86,7 +87,7 @@ for (const engine of engines) {
         });
         assert.equal(report.passed, strategy !== 'lease', report.toString());
         const failed = report.findings.filter(({ passed }) => !passed);
-        assert.equal(failed.length, strategy === 'lease' ? 2 : 0, report.toString());
+        assert.equal(failed.length, strategy === 'lease' ? 3 : 0, report.toString());
       },
     );
   }
@@ -99,7 +100,7 @@ test('the report says at which statement a lease is not safe, and why', { timeou
   const report = await onSqlite({ strategy: 'lease' });
   assert.equal(report.passed, false);
   assert.equal(report.strategy, 'lease');
-  const [race, repeat, first, second, third, ...rest] = report.findings;
+  const [race, repeat, first, second, third, end, ...rest] = report.findings;
   assert.deepEqual(rest, []);
   assert.deepEqual([race!.check, race!.passed], ['race', true]);
   assert.equal(race!.message, 'on a fresh database, of 8 callers at once 1 installed, 0 failed');
@@ -119,10 +120,12 @@ test('the report says at which statement a lease is not safe, and why', { timeou
   );
   assert.match(third!.message, /after statement 3 of 3, create table "posts"/);
   assert.equal(third!.passed, false);
+  assert.match(end!.message, /interrupted after the end of the ddl, behind statement 3 of 3; a/);
+  assert.equal(end!.passed, false);
   const text = report.toString();
   assert.match(text, /^Version "0001" is not safe under strategy 'lease':\n {2}passed race: /);
-  assert.equal(text.split('\n').length, 6);
-  assert.equal(text.match(/^ {2}FAILED interruption: /gm)?.length, 2);
+  assert.equal(text.split('\n').length, 7);
+  assert.equal(text.match(/^ {2}FAILED interruption: /gm)?.length, 3);
   assert.throws(() => report.assert(), { name: 'Error', message: text });
 });
 
@@ -201,7 +204,7 @@ test('a ddl that does something outside of its transaction is found out', { time
     },
   }, { callers: 1 });
   const failed = report.findings.filter(({ passed }) => !passed);
-  assert.deepEqual(failed.map(({ check }) => check), ['interruption']);
+  assert.deepEqual(failed.map(({ check }) => check), ['interruption', 'interruption']);
   assert.match(failed[0]!.message, /after statement 3 of 3, .*second run failed: done already/);
   assert.match(failed[0]!.message, /outside of it$/);
 });
@@ -214,7 +217,7 @@ test('a ddl that catches errors does not escape an interruption', { timeout }, a
     },
   });
   assert.ok(report.passed, report.toString());
-  assert.equal(report.findings.filter(({ check }) => check === 'interruption').length, 3);
+  assert.equal(report.findings.filter(({ check }) => check === 'interruption').length, 4);
 });
 
 test('a transaction inside the ddl is interrupted like anything else', { timeout }, async () => {
@@ -228,10 +231,45 @@ test('a transaction inside the ddl is interrupted like anything else', { timeout
       });
     },
   });
-  // After the last statement of it, the transaction is rolled back all the same.
-  assert.deepEqual(report.findings.filter(({ passed }) => !passed), []);
-  assert.equal(report.findings.length, 2 + 3);
+  // After the last statement of it the transaction is rolled back all the same, but not at the end.
+  const failed = report.findings.filter(({ passed }) => !passed);
+  assert.equal(failed.length, 1, report.toString());
+  assert.match(failed[0]!.message, /after the end of the ddl, .*table "two" already exists/);
+  assert.equal(report.findings.length, 2 + 4);
 });
+
+for (const engine of [sqlite, engineNamed('pglite')]) {
+  test(
+    `${engine.name}: a repetition that leaves a table or a column out is found out`,
+    { timeout },
+    async () => {
+      const left: [string, CaseDdl][] = [
+        ['posts (id)', async (db) => {
+          if ((await db.introspection.getTables()).some(({ name }) => name === 'users')) return;
+          await createTable(db, 'users');
+          await createTable(db, 'posts');
+        }],
+        ['users (id, email)', async (db) => {
+          const made = await createTable(db, 'users').then(() => true, () => false);
+          if (made) await sql`alter table users add column email text`.execute(db);
+        }],
+      ];
+      for (const [what, ddl] of left) {
+        const report = await testSchema({
+          database: databasesOf(engine),
+          config: { version: '0001', ddl, strategy: 'lease' },
+        });
+        const failed = report.findings.filter(({ passed }) => !passed);
+        assert.ok(failed.length > 0, report.toString());
+        const last = failed.at(-1)!.message;
+        assert.ok(last.includes('a second run did not make '), last);
+        assert.ok(last.includes(what), last);
+        assert.match(last, /make the DDL idempotent$/);
+      }
+      await (await engine.start()).stop();
+    },
+  );
+}
 
 test('a plan is interrupted like a function', { timeout }, async () => {
   const database = await (await sqlite.start()).create();
@@ -239,7 +277,7 @@ test('a plan is interrupted like a function', { timeout }, async () => {
   await database.drop();
   const report = await onSqlite({ ddl: plan, strategy: 'lease' });
   const failed = report.findings.filter(({ passed }) => !passed);
-  assert.equal(failed.length, 2, report.toString());
+  assert.equal(failed.length, 3, report.toString());
   assert.match(failed[0]!.message, /after statement 2 of 3, create table "users"/);
 });
 
@@ -250,7 +288,7 @@ test('statements that were compiled elsewhere are interrupted, too', { timeout }
       await db.executeQuery(sql`create table one (id integer)`.compile(db));
     },
   });
-  assert.match(report.findings.at(-1)!.message, /after statement 1 of 1, /);
+  assert.match(report.findings.at(-2)!.message, /after statement 1 of 1, /);
   assert.equal(report.passed, false);
 });
 
@@ -285,11 +323,11 @@ test(
     const counts = words.map((start) =>
       told.findings.filter(({ message }) => message.startsWith(`on ${start}, `)).length
     );
-    assert.deepEqual(counts, [2 + 3, 2 + 3, 2 + 2]);
+    assert.deepEqual(counts, [2 + 3 + 1, 2 + 3 + 2, 2 + 2 + 1]);
 
     const leased = await onSqlite({ ...config, strategy: 'lease' }, { first: once });
     const failed = leased.findings.filter(({ passed }) => !passed);
-    assert.equal(failed.length, 3, leased.toString());
+    assert.equal(failed.length, 5, leased.toString());
     for (const { message } of failed) {
       assert.match(message, /^on a database at version "0001", .*"invoices" already exists/);
     }
@@ -348,8 +386,8 @@ test('every database is closed, and every instance destroyed before', { timeout 
     },
     config: { version: '0001', ddl: once, strategy: 'lease' },
   });
-  assert.equal(report.findings.length, 5);
-  assert.equal(made, 5);
+  assert.equal(report.findings.length, 6);
+  assert.equal(made, 6);
   assert.equal(open.size, 0);
 });
 

@@ -7,9 +7,12 @@
 import {
   type CompiledQuery,
   type DatabaseConnection,
+  type DatabaseIntrospector,
+  type DatabaseMetadataOptions,
   type Driver,
   Kysely,
   type QueryResult,
+  type TableMetadata,
 } from 'kysely';
 
 import type { AtomicBatch } from '../../mod.ts';
@@ -24,6 +27,7 @@ export interface Faults {
   begin?(run: Run<void>): Promise<void>;
   commit?(run: Run<void>): Promise<void>;
   rollback?(run: Run<void>): Promise<void>;
+  tables?(run: Run<TableMetadata[]>): Promise<TableMetadata[]>;
 }
 
 /** Begin, commit and rollback that do nothing and say nothing. */
@@ -43,13 +47,20 @@ export function faulty(db: Db, faults: Faults): Db {
       createQueryCompiler: () => ({
         compileQuery: (node, queryId) => executor.compileQuery(node, queryId),
       }),
-      createIntrospector: () => db.introspection,
+      createIntrospector: () => introspectorOf(db, faults),
       createDriver: () => new FaultyDriver(db, faults),
     },
   });
   const batch = batchOf(db);
   if (batch) setBatch(made, faultyBatch(batch, faults));
   return made;
+}
+
+function introspectorOf({ introspection }: Db, { tables }: Faults): DatabaseIntrospector {
+  if (!tables) return introspection;
+  const getTables = (options: DatabaseMetadataOptions) =>
+    tables(() => introspection.getTables(options));
+  return Object.create(introspection, { getTables: { value: getTables } });
 }
 
 function faultyBatch(batch: AtomicBatch, { query }: Faults): AtomicBatch {

@@ -9,7 +9,8 @@ import { CamelCasePlugin, sql } from 'kysely';
 import { Migrator, type MigratorProps } from 'kysely/migration';
 
 import { adoptMigrator, type AdoptOptions, NotAdoptableError } from '../../../mod.ts';
-import { createOldLedger, createTable, type Db, thrownAs } from '../support.ts';
+import { faulty } from '../faults.ts';
+import { createOldLedger, createTable, type Db, thrownAs, thrownBy } from '../support.ts';
 import {
   assertTables,
   claim,
@@ -66,6 +67,28 @@ export const cases: readonly LifeCase[] = [
       } finally {
         await db.destroy();
       }
+    },
+  },
+  {
+    name: 'a database that is busy for a moment is asked again, wherever that is',
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const busy = new Error('database is locked');
+      const failed = new Map<string, number>();
+      const twice = async <T>(what: string, run: () => Promise<T>) => {
+        const times = failed.get(what) ?? 0;
+        failed.set(what, times + 1);
+        if (times < 2) throw busy;
+        return await run();
+      };
+      const db = faulty(t.connect(), { query: twice, tables: (run) => twice('tables', run) });
+      const options = { version: '0001', migrations: ['0001'] };
+      assert.deepEqual(await adoptMigrator(db, options), { adopted: ['0001'] });
+      assert.ok(failed.size > 4, [...failed.keys()].join('\n'));
+      assert.equal(failed.get('tables'), 3);
+      // For longer it is told as what it is.
+      const locked = faulty(t.connect(), { tables: () => Promise.reject(busy) });
+      assert.equal(await thrownBy(adoptMigrator(locked, options)), busy);
     },
   },
   {
