@@ -10,7 +10,7 @@ import { LeaseLostError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
 import type { ClaimExtras, Entry, Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
-import { patiently } from './wait.ts';
+import { patiently, stopwatch } from './wait.ts';
 import { deadOwners } from './work.ts';
 
 /** One claim. Its owner is new, so nothing that a former try left behind can be mistaken for it. */
@@ -25,7 +25,8 @@ export class Claim {
   #ledger: Ledger;
   #isSent = false;
   #isLost = false;
-  #renewedAt = 0;
+  /** How long ago it was claimed or renewed, in milliseconds. */
+  #ageMs = stopwatch();
   #renewal: Promise<void> | undefined;
 
   constructor(call: Call, entries: readonly Entry[]) {
@@ -43,7 +44,7 @@ export class Claim {
   async take(handle: Handle, extras?: ClaimExtras): Promise<LedgerRow[]> {
     const { settings: { leaseMs }, isWhole } = this.#call;
     const claim = () => {
-      this.#renewedAt = performance.now();
+      this.#ageMs = stopwatch();
       const guard = this.#ledger.claim(this.#entries, this.owner, leaseMs, extras);
       return this.#prove(handle, guard, 'installing', !isWhole);
     };
@@ -101,10 +102,10 @@ export class Claim {
   }
 
   async #renewNow(handle: Handle): Promise<void> {
-    const sentAt = performance.now();
+    const ageMs = stopwatch();
     const guard = this.#ledger.renew(this.owner, this.#call.settings.leaseMs);
     const rows = await this.#prove(handle, guard, 'installing');
-    if (this.holds(rows, 'installing')) this.#renewedAt = sentAt;
+    if (this.holds(rows, 'installing')) this.#ageMs = ageMs;
     else this.#isLost = true;
   }
 
@@ -128,7 +129,7 @@ export class Claim {
    */
   checkTime(handle: Handle): void {
     this.#throwIfLost();
-    if (this.#age > this.#call.settings.leaseMs / 3) this.renew(handle);
+    if (this.#ageMs() > this.#call.settings.leaseMs / 3) this.renew(handle);
   }
 
   // An answer that took as long as the lease proves nothing about it.
@@ -137,12 +138,8 @@ export class Claim {
     if (this.#isLost) throw this.refusal ??= this.#lost('may have been taken over');
   }
 
-  get #age(): number {
-    return performance.now() - this.#renewedAt;
-  }
-
   get #isOverdue(): boolean {
-    return this.#age > this.#call.settings.leaseMs;
+    return this.#ageMs() > this.#call.settings.leaseMs;
   }
 
   /**

@@ -26,7 +26,8 @@ function said(error: unknown): string {
     const fields = isObject(at.fields) ? at.fields : {};
     // node:sqlite has one code for everything and the engine's own number beside it.
     const number = typeof at.errcode === 'number' && `SQLITE:${at.errcode & 0xff}`;
-    for (const code of [at.code, at.extendedCode, fields.code, number]) {
+    // Bun's own client has the code of the engine there, and in `code` one of Bun's.
+    for (const code of [at.code, at.extendedCode, fields.code, at.errno, number]) {
       if (typeof code === 'string') codes += `<${code}>`;
     }
     const named = (field: string) => at[field] ?? at[`${field}_name`] ?? fields[field] ?? '';
@@ -47,12 +48,15 @@ const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   // sqld rolls a transaction back after 5 s if another caller wants the write lock.
   ['race', /TRANSACTION_TIMEOUT|STREAM_EXPIRED|LibSqlTxTimeout/],
   ['busy', /<55P03>|<SQLITE:[56]>|SQLITE_(BUSY|LOCKED)|database( table| schema)? is (locked|busy)/],
+  // The only connection of a libSQL client is in a transaction; the start of a WAL was lost to others.
+  ['busy', /TRANSACTION_ACTIVE|<SQLITE:15>|SQLITE_PROTOCOL/],
   // A prepared "select *" of a ledger that another caller has given its new columns meanwhile. What
   // Kysely before 0.28.7 makes of a `begin` that libSQL refuses as busy: it rolls back.
   ['busy', /<0A000>.*cached plan|No transaction to rollback/s],
   // What D1's documentation says to try again, where that is harmless; here it always is.
   // https://developers.cloudflare.com/d1/observability/debug-d1/
   ['busy', /Network connection lost|object to be reset|code was updated|D1 DB is overloaded/],
+  ['busy', /transient issue on remote node/],
   ['exists', /<(42P06|42P07|42710|42701|42723)>|duplicate column name/],
 ];
 

@@ -89,8 +89,9 @@ export function instanceOn(
   driver: Driver,
   createIntrospector: (own: unknown) => object,
 ): Database {
-  // A subclass may have a constructor of its own, so Kysely's own class is looked up.
-  let prototype: object = db;
+  // A subclass may have a constructor of its own, so Kysely's own class is looked up; and a proxy may
+  // have no prototype of it.
+  let prototype: object = db.withoutPlugins();
   while (!Object.hasOwn(prototype, 'getExecutor')) prototype = Object.getPrototypeOf(prototype);
   const executor = db.getExecutor().withConnectionProvider(provider);
   return instanceOf(prototype.constructor, executor, { createIntrospector }, driver);

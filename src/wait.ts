@@ -13,6 +13,15 @@ const LONGEST_STEP_MS = 1_000;
 /** For how long a statement is repeated. A try may take seconds where the driver waits, too. */
 const PATIENT_MS = 500;
 
+/**
+ * Starts to measure a time, by whichever clock goes further: the steady one stands still while a
+ * machine sleeps, and the other may be set back.
+ */
+export function stopwatch(): () => number {
+  const [steadyMs, wallMs] = [performance.now(), Date.now()];
+  return () => Math.max(performance.now() - steadyMs, Date.now() - wallMs);
+}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

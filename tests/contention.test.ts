@@ -116,6 +116,13 @@ const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | u
     raised('x', { code: 'ERR_SQLITE_ERROR', errcode: 517 }),
     'busy',
   ],
+  ['node:sqlite, a lost start of its WAL', raised('locking protocol', { errcode: 15 }), 'busy'],
+  ['libSQL, its one connection in use', raised('x', { code: 'TRANSACTION_ACTIVE' }), 'busy'],
+  [
+    'Bun’s own client',
+    raised('deadlock', { code: 'ERR_POSTGRES_SERVER_ERROR', errno: '40P01' }),
+    'race',
+  ],
   ['node:sqlite, a locked table', raised('database table is locked', { errcode: 262 }), 'busy'],
   [
     'node:sqlite, a constraint',
@@ -137,6 +144,11 @@ const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | u
     'busy',
   ],
   ['D1, an update', raised('D1_ERROR: D1 DB reset because its code was updated.'), 'busy'],
+  [
+    'D1, a remote node',
+    raised('D1_ERROR: Cannot resolve D1 DB due to transient issue on remote node.'),
+    'busy',
+  ],
   ['D1, overload', raised('D1_ERROR: D1 DB is overloaded. Requests queued for too long.'), 'busy'],
   ['a relation that exists', pg('42P07', 'relation "a" already exists'), 'exists'],
   ['a schema that exists', pg('42P06', 'schema "a" already exists'), 'exists'],

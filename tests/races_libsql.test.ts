@@ -4,8 +4,13 @@
  * @module
  */
 
+import { createClient } from '@libsql/client';
+import { LibsqlDialect } from '@libsql/kysely-libsql';
+import { Kysely } from 'kysely';
+import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
+import { bootstrapSchema, libsqlBatch } from '../mod.ts';
 import { onSqld } from './batch/subjects.ts';
 import { libsqlFile, libsqlHttp } from './engines/libsql.ts';
 import { isFull } from './processes/counts.ts';
@@ -47,6 +52,31 @@ for (const strategy of STRATEGIES) {
     options,
     () => stampedeOnFile(strategy),
   );
+}
+
+// Its one connection refuses whatever comes while a transaction is open, and does not let it wait.
+for (const strategy of STRATEGIES) {
+  test(`callers on one client in memory wait for each other [${strategy}]`, options, async () => {
+    const client = createClient({ url: ':memory:' });
+    const outcomes = await Promise.all(Array.from({ length: 4 }, async (_, n) => {
+      const dialect = new LibsqlDialect({ client: client as never });
+      const { outcome } = await bootstrapSchema(
+        new Kysely<Record<string, { id: number }>>({ dialect }),
+        {
+          version: '0001',
+          strategy,
+          ddl: async (db) => {
+            await db.schema.createTable('users').ifNotExists().addColumn('id', 'integer').execute();
+            await new Promise((resolve) => setTimeout(resolve, 100 + n));
+          },
+          ...(strategy === 'batch' && { batch: libsqlBatch(client) }),
+        },
+      );
+      return outcome;
+    }));
+    client.close();
+    assert.deepEqual(outcomes.toSorted(), ['installed', 'waited', 'waited', 'waited']);
+  });
 }
 
 for (const name of names) {

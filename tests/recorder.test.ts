@@ -286,6 +286,18 @@ for (const dialect of DIALECTS) {
     assert.equal((await texts(async (db) => await table(db), db)).length, 1);
   });
 
+  test(`${dialect}: a proxy that stands for an instance`, async () => {
+    const db = new Kysely<Record<string, Record<string, unknown>>>(configOf(dialect));
+    // As of a module whose connection is made at the first use.
+    const proxy = new Proxy({}, {
+      get(_, name) {
+        const value: unknown = Reflect.get(db, name, db);
+        return typeof value === 'function' ? value.bind(db) : value;
+      },
+    }) as typeof db;
+    assert.equal((await texts(async (db) => await table(db), proxy)).length, 1);
+  });
+
   test(`${dialect}: what a write would have answered may go unused`, async () => {
     const ddl = async (db: Db) => {
       await db.insertInto('t').values({ a: 1 }).execute();

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { backoff, Patience, sleep } from '../src/wait.ts';
+import { backoff, Patience, sleep, stopwatch } from '../src/wait.ts';
 
 const TIMEOUT = new Error('timeout');
 
@@ -34,6 +34,22 @@ test('the back-off begins short, grows, and never passes a second', () => {
 test('the back-off is jittered, so that callers spread out', () => {
   const firsts = new Set(Array.from({ length: 20 }, () => backoff()()));
   assert.ok(firsts.size > 15, `${firsts.size}`);
+});
+
+test('a stopwatch goes by the clock that has gone further', async () => {
+  const ageMs = stopwatch();
+  await sleep(50);
+  assert.ok(ageMs() >= 49, `${ageMs()}`);
+  const now = Date.now;
+  try {
+    Date.now = () => now() - 60_000;
+    assert.ok(ageMs() >= 49, `${ageMs()}`);
+    // As after a sleep of the machine.
+    Date.now = () => now() + 60_000;
+    assert.ok(ageMs() >= 60_000, `${ageMs()}`);
+  } finally {
+    Date.now = now;
+  }
 });
 
 test('what ends in time comes through as it is', async () => {

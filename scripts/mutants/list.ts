@@ -189,14 +189,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a renewal needs no proof',
     file: 'claim.ts',
-    find: "if (this.holds(rows, 'installing')) this.#renewedAt",
-    replace: 'if (this.owner) this.#renewedAt',
+    find: "if (this.holds(rows, 'installing')) this.#ageMs",
+    replace: 'if (this.owner) this.#ageMs',
   },
   {
     name: 'a renewal counts from its answer',
     file: 'claim.ts',
-    find: 'this.#renewedAt = sentAt',
-    replace: 'this.#renewedAt = performance.now()',
+    find: 'this.#ageMs = ageMs',
+    replace: 'this.#ageMs = stopwatch()',
   },
   {
     name: 'transaction: DDL goes on without its claim',

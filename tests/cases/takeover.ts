@@ -239,6 +239,20 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'so it is where its machine slept, during which one of the clocks stands still',
+    alone: true,
+    async run(t) {
+      const now = Date.now;
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        Date.now = () => now() + 60_000;
+        await createTable(db, 'two');
+      }, { strategy: 'lease', leaseMs: 20_000 });
+      await thrownAs(LeaseLostError, failing.finally(() => Date.now = now));
+      assert.deepEqual(await present(t.connect(), ['one', 'two']), ['one']);
+    },
+  },
+  {
     name: 'nor does one where begin silently does nothing, and its renewal is not answered',
     async run(t) {
       const { db } = unrenewed(t.connect(), SILENT);

@@ -8,7 +8,7 @@ import { d1, durableObject } from './cloudflare.ts';
 import type { Engine } from './engine.ts';
 import { libsqlFile, libsqlHttp } from './libsql.ts';
 import { pglite } from './pglite.ts';
-import { pg, postgresJs } from './postgres.ts';
+import { bunSql, pg, postgresJs } from './postgres.ts';
 import { betterSqlite3, sqlite } from './sqlite.ts';
 
 /** In the order of their cost. */
@@ -19,6 +19,7 @@ export const engines: readonly Engine[] = [
   libsqlHttp,
   pg,
   postgresJs,
+  ...bunSql,
   pglite,
   d1,
   durableObject,

@@ -63,6 +63,23 @@ export const postgresJs: Engine = engine('postgres-js', (address, options, close
   // server and used again. https://github.com/porsager/postgres/issues/1208
 }, { patient: true });
 
+// Only that runtime's own type checker knows it.
+// deno-lint-ignore no-explicit-any
+const { Bun } = globalThis as { Bun?: any };
+
+/** Postgres through Bun's own client and `kysely-postgres-js`, where there is one. */
+export const bunSql: readonly Engine[] = Bun === undefined ? [] : [
+  engine('bun-sql', (address, options, closers) => {
+    const { hostname, port } = new URL(address);
+    const url = new URL(address);
+    url.hostname = options.via?.host ?? hostname;
+    url.port = String(options.via?.port ?? port);
+    const sql = new Bun.SQL(url.href, { ...(options.connections && { max: options.connections }) });
+    closers.add(sql, () => sql.end({ timeout: 1 }));
+    return new drivers!.PostgresJSDialect({ postgres: sql });
+  }, { patient: true }),
+];
+
 function engine(
   name: string,
   dialect: (address: string, options: ConnectOptions, closers: Closers) => PostgresDialect,
