@@ -38,6 +38,7 @@ import {
   sleep,
   thrownAs,
   thrownBy,
+  until,
   VERSION,
   within,
 } from './cases/support.ts';
@@ -693,6 +694,31 @@ test('postgres: a query that is never answered keeps its client no longer than i
   await assert.rejects(hanging);
   assert.deepEqual(released, [true]);
 });
+
+test(
+  'postgres: when a caller has given up, its pool goes on without the client that it had',
+  { timeout },
+  () =>
+    onStage(onPostgres, async (stage) => {
+      const pool = stage.database.handle!({ connections: 1 }) as Pool;
+      const seen: unknown[] = [];
+      // Without a listener, Node would end the process at such an event.
+      pool.removeAllListeners('error').on('error', (error) => seen.push(error));
+      const batch = postgresBatch(pool as never);
+      const controller = new AbortController();
+      const sleeping = batch.execute([
+        one('create table half (id integer)'),
+        one('select pg_sleep(60)'),
+      ], controller.signal);
+      const isAsleep =
+        `select 1 from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()`;
+      await until(async () => (await stage.database.run(isAsleep)).length > 0);
+      controller.abort(new Error('enough'));
+      await assert.rejects(within(5_000, sleeping));
+      assert.deepEqual((await within(5_000, pool.query('select 1 as one'))).rows, [{ one: 1 }]);
+      assert.deepEqual(seen, []);
+    }),
+);
 
 test(
   'libsql-file: a batch that was sent is waited for past the deadline, for the time of a lease',
