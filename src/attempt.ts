@@ -96,7 +96,7 @@ export class Attempt {
     const instance = gate
       ? gatedTransaction(handle, gate)
       : checkedInstance(handle, () => this.#claim.checkTime(own));
-    if (gate) gate.isOpen = true;
+    gate?.open();
     this.#phase = 'ddl';
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`

@@ -155,9 +155,15 @@ export class Claim {
     const guard = this.#ledger.finish(this.owner, this.#names.at(-1)!, checksum, furtherColumns);
     const rows = await this.#prove(handle, guard, 'installed');
     if (this.holds(rows, 'installed')) return rows;
-    const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
-    if (row) throw this.#lost(`is held by "${row.owner}" now`);
+    const taken = this.lossIn(rows);
+    if (taken) throw taken;
     return undefined;
+  }
+
+  /** The error for rows that are another owner's now; undefined if none of them is. */
+  lossIn(rows: readonly LedgerRow[]): LeaseLostError | undefined {
+    const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
+    return row && this.#lost(`is held by "${row.owner}" now`);
   }
 
   /**

@@ -19,8 +19,6 @@ import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
 import { abortedError } from './transaction.ts';
 
 export class DdlGate implements Gate {
-  /** Whether the DDL is running: no statement passes before or after. */
-  isOpen = false;
   /** True once the DDL has issued a statement through the instance it was given. */
   hasIssued = false;
   /** True once one has been sent: a renewal of the claim may hold the first one up. */
@@ -34,8 +32,11 @@ export class DdlGate implements Gate {
   late: StatementRefusedError | undefined;
   readonly #call: Call;
   readonly #claim: Claim;
+  /** Whether the DDL is running: no statement passes before or after. */
+  #isOpen = false;
   #inFlight = 0;
   #isDoubtful = false;
+  #answeredAt = 0;
 
   constructor(call: Call, claim: Claim) {
     this.#call = call;
@@ -47,9 +48,14 @@ export class DdlGate implements Gate {
     return this.#inFlight === 0 && !this.end;
   }
 
+  open(): void {
+    this.#isOpen = true;
+    this.#answeredAt = performance.now();
+  }
+
   /** Lets no statement in any more, since the DDL has returned: what comes now was not awaited. */
   close(): void {
-    this.isOpen = false;
+    this.#isOpen = false;
     if (this.#inFlight > 0) this.#tooLate('(still under way)');
   }
 
@@ -65,7 +71,7 @@ export class DdlGate implements Gate {
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
     if (reason) throw new StatementRefusedError(sql, reason, details);
-    if (this.#isDoubtful) await this.#verify(connection);
+    if (this.#isDoubtful || this.#hasPaused) await this.#verify(connection);
     this.#check(sql);
     await this.#claim.check(connection).catch((error) => {
       this.fail(error);
@@ -90,6 +96,12 @@ export class DdlGate implements Gate {
 
   leave(): void {
     this.#inFlight--;
+    this.#answeredAt = performance.now();
+  }
+
+  // Measured: `postgres` connects anew, without a word, where a session has ended in a pause.
+  get #hasPaused(): boolean {
+    return this.#call.dialect === 'postgres' && performance.now() - this.#answeredAt > PAUSE_MS;
   }
 
   /**
@@ -103,7 +115,10 @@ export class DdlGate implements Gate {
     });
     this.#isDoubtful = false;
     if (this.#claim.holds(rows, 'installing')) return;
-    this.end ??= { error: abortedError(this.#call, 'ended', this.lastFailure?.error) };
+    const error = this.#call.dialect === 'sqlite'
+      ? abortedError(this.#call, 'ended', this.lastFailure?.error)
+      : this.#claim.lossIn(rows) ?? abortedError(this.#call, 'lost', this.lastFailure?.error);
+    this.end ??= { error };
   }
 
   /**
@@ -120,7 +135,7 @@ export class DdlGate implements Gate {
 
   #check(sql: string): void {
     // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-    if (!this.isOpen) throw this.#tooLate(sql);
+    if (!this.#isOpen) throw this.#tooLate(sql);
     if (this.end) throw this.end.error;
   }
 
@@ -130,5 +145,8 @@ export class DdlGate implements Gate {
     return error;
   }
 }
+
+/** Within this time nobody connects anew, or hardly anybody. */
+const PAUSE_MS = 100;
 
 const SEVERAL = 'it is several statements in one text. Send them one by one';

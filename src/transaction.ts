@@ -41,6 +41,7 @@ export async function inTransaction<T>(
 const FOUND = {
   caught: 'a statement of the ddl failed and the error was caught. Let it through, or avoid it',
   ended: 'a statement of the ddl rolled the transaction back',
+  lost: 'the session that held the transaction has ended, and the driver has connected anew',
   'at commit': 'the database rolled the transaction back at its commit, as it does on a full ' +
     'disk, and Kysely keeps its error back',
 } as const;

@@ -4,9 +4,15 @@
  * @module
  */
 
+import { Kysely, PostgresDialect } from 'kysely';
+import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import type { Pool } from 'pg';
 
+import { bootstrapSchema } from '../mod.ts';
 import { onPostgres } from './batch/subjects.ts';
+import { sleep } from './cases/support.ts';
+import { inDatabase } from './engines/engine.ts';
 import { pglite } from './engines/pglite.ts';
 import { pg, postgresJs } from './engines/postgres.ts';
 import { poolerCases } from './races/pooler_cases.ts';
@@ -142,6 +148,40 @@ test(
   '"create index concurrently" works under a lease while others wait',
   options,
   indexConcurrentlyAmongOthers,
+);
+
+// As `postgres` does it where the server has ended a session: it connects anew without a word.
+test(
+  'a transaction that is gone after a pause of the ddl is noticed',
+  options,
+  () =>
+    inDatabase(pg, async (database) => {
+      const pool = database.handle!() as Pool;
+      const [first, second] = [await pool.connect(), await pool.connect()];
+      let session = first;
+      const client = { query: (...given: [string]) => session.query(...given), release: () => {} };
+      const one = { connect: () => Promise.resolve(client), end: () => Promise.resolve() };
+      const dialect = new PostgresDialect({ pool: one as never });
+      const table = (db: Kysely<unknown>, name: string) =>
+        db.schema.createTable(name).addColumn('id', 'integer').execute();
+      const lost = bootstrapSchema(new Kysely<unknown>({ dialect }), {
+        version: '0001',
+        strategy: 'transaction',
+        ddl: async (db) => {
+          await table(db, 'one');
+          await first.query('rollback');
+          session = second;
+          await sleep(150);
+          await table(db, 'two');
+        },
+      });
+      const told = { name: 'TransactionAbortedError', message: /connected anew/ };
+      await assert.rejects(lost, told).finally(() => {
+        first.release();
+        second.release();
+      });
+      assert.deepEqual(await database.tables(), []);
+    }),
 );
 
 for (const { name, run } of poolerCases()) {

@@ -334,7 +334,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a transaction that SQLite has ended is not missed',
     file: 'gate.ts',
-    find: 'if (this.#isDoubtful) await this.#verify(connection);',
+    find: 'if (this.#isDoubtful || this.#hasPaused) await this.#verify(connection);',
     replace: '',
   },
   {
