@@ -71,21 +71,24 @@ export const cases: readonly LifeCase[] = [
   },
   {
     name: 'a database that is busy for a moment is asked again, wherever that is',
+    // The moment is half a second, in which nothing else may hold the process up.
+    alone: true,
     async run(t) {
       await life(t, lineOf('0001'));
       const busy = new Error('database is locked');
-      const failed = new Map<string, number>();
-      const twice = async <T>(what: string, run: () => Promise<T>) => {
-        const times = failed.get(what) ?? 0;
-        failed.set(what, times + 1);
-        if (times < 2) throw busy;
+      const tries = new Map<string, number>();
+      // Once: whether it is asked a third time depends on how fast this process is.
+      const once = async <T>(what: string, run: () => Promise<T>) => {
+        const times = tries.get(what) ?? 0;
+        tries.set(what, times + 1);
+        if (times === 0) throw busy;
         return await run();
       };
-      const db = faulty(t.connect(), { query: twice, tables: (run) => twice('tables', run) });
+      const db = faulty(t.connect(), { query: once, tables: (run) => once('tables', run) });
       const options = { version: '0001', migrations: ['0001'] };
       assert.deepEqual(await adoptMigrator(db, options), { adopted: ['0001'] });
-      assert.ok(failed.size > 4, [...failed.keys()].join('\n'));
-      assert.equal(failed.get('tables'), 3);
+      assert.ok(tries.size > 4, [...tries.keys()].join('\n'));
+      assert.ok([...tries.values()].every((times) => times === 2), [...tries.values()].join());
       // For longer it is told as what it is.
       const locked = faulty(t.connect(), { tables: () => Promise.reject(busy) });
       assert.equal(await thrownBy(adoptMigrator(locked, options)), busy);

@@ -26,6 +26,8 @@ export const CASES: readonly LifeCase[] = [
 export interface LifeTest<Database = LifeDatabase> {
   /** The promise, and the strategy where there is more than one. */
   readonly name: string;
+  /** As of a case. */
+  readonly alone: boolean;
   /** Resolves if the promise is kept in this database, which must be empty. */
   run(database: Database): Promise<void>;
 }
@@ -37,9 +39,10 @@ export function testsFor(
 ): LifeTest[] {
   const isMet = ({ needs = {} }: LifeCase) =>
     Object.entries(needs).every(([name, value]) => engine[name as keyof typeof engine] === value);
-  return cases.filter(isMet).flatMap(({ name, each, run }) =>
+  return cases.filter(isMet).flatMap(({ name, each, alone = false, run }) =>
     (each ? strategiesOf(engine) : ['auto' as const]).map((strategy) => ({
       name: each ? `${name} [${strategy}]` : name,
+      alone,
       run: (database) =>
         run({
           ...engine,

@@ -14,8 +14,9 @@ import type { LifeCase } from './support.ts';
 export function testsOn(engine: Engine, cases?: readonly LifeCase[]): LifeTest<TestDatabase>[] {
   const older = olderKysely(engine);
   const able = { ...capabilitiesOf(engine), engine: engine.name, older: older !== undefined };
-  return testsFor(able, cases).map(({ name, run }) => ({
+  return testsFor(able, cases).map(({ name, alone, run }) => ({
     name,
+    alone,
     run: (database) =>
       run({
         ...caseDatabaseOf(engine, database),
