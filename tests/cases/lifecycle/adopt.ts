@@ -73,6 +73,7 @@ export const cases: readonly LifeCase[] = [
     name: 'a database that is busy for a moment is asked again, wherever that is',
     // The moment is half a second, in which nothing else may hold the process up.
     alone: true,
+    needs: { transactions: true },
     async run(t) {
       await life(t, lineOf('0001'));
       const busy = new Error('database is locked');
