@@ -136,11 +136,11 @@ export class Attempt {
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     let cause: unknown;
     try {
-      this.#checkLate();
+      this.#checkRefusal();
       const isPostgres = this.#call.dialect === 'postgres';
       const further = isPostgres ? `, ${pathRestored(this.#call.schema)}` : '';
       const rows = await this.#claim.finish(handle, checksum, further);
-      this.#checkLate();
+      this.#checkRefusal();
       if (rows) return rows;
     } catch (error) {
       const failure = this.#gate.lastFailure;
@@ -149,18 +149,17 @@ export class Attempt {
       if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
       cause = failure?.error ?? error;
     }
-    const isCaught = cause !== undefined;
-    const aborted = abortedError(this.#call, isCaught ? 'caught' : 'ended', cause);
-    if (isCaught) this.#call.ddlErrors.add(aborted);
+    const aborted = abortedError(this.#call, cause === undefined ? 'ended' : 'caught', cause);
+    if (cause !== undefined) this.#call.ddlErrors.add(aborted);
     throw aborted;
   }
 
-  /** Throws if a statement that the DDL did not await came too late: the schema is not whole. */
-  #checkLate(): void {
-    const late = this.#gate?.late;
-    if (!late) return;
-    this.#call.ddlErrors.add(late);
-    throw late;
+  /** Throws if a statement was refused, as one that came too late: the schema is not whole. */
+  #checkRefusal(): void {
+    const refusal = this.#gate?.refusal;
+    if (!refusal) return;
+    this.#call.ddlErrors.add(refusal);
+    throw refusal;
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */

@@ -16,8 +16,8 @@ type Contention = 'race' | 'busy' | 'exists';
 
 /**
  * All that an error says, in one text: its codes in angle brackets; for each of its causes the table
- * that it names in curly ones, the constraint in square ones, the message. Errors arrive wrapped: D1 keeps the engine's text in the cause, libSQL its code in a
- * field.
+ * that it names in curly ones, the constraint in square ones, the message. Errors arrive wrapped: D1
+ * keeps the engine's text in the cause, libSQL its code in a field.
  */
 function said(error: unknown): string {
   let codes = '';

@@ -28,8 +28,8 @@ export class DdlGate implements Gate {
   lastFailure: { readonly error: unknown } | undefined;
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
   end: { readonly error: unknown } | undefined;
-  /** The refusal of a statement that the DDL did not await: it returned before. */
-  late: StatementRefusedError | undefined;
+  /** The first refusal of a statement, which the DDL may have caught, or not awaited. */
+  refusal: StatementRefusedError | undefined;
   readonly #call: Call;
   readonly #claim: Claim;
   /** Whether the DDL is running: no statement passes before or after. */
@@ -56,11 +56,11 @@ export class DdlGate implements Gate {
   /** Lets no statement in any more, since the DDL has returned: what comes now was not awaited. */
   close(): void {
     this.#isOpen = false;
-    if (this.#inFlight > 0) this.#tooLate('(still under way)');
+    if (this.#inFlight > 0) this.#refuse('(still under way)', NOT_AWAITED);
   }
 
   async enter(query: CompiledQuery, connection: Handle): Promise<void> {
-    const { dialect, details } = this.#call;
+    const { dialect } = this.#call;
     const { sql } = query;
     this.hasIssued = true;
     this.#check(sql);
@@ -70,9 +70,8 @@ export class DdlGate implements Gate {
     const statements = isBuilt ? [] : statementsOf(sql, dialect);
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
-    if (reason) throw new StatementRefusedError(sql, reason, details);
+    if (reason) throw this.#refuse(sql, reason);
     if (this.#isDoubtful || this.#hasPaused) await this.#verify(connection);
-    this.#check(sql);
     await this.#claim.check(connection).catch((error) => {
       this.fail(error);
       throw error;
@@ -119,6 +118,7 @@ export class DdlGate implements Gate {
       ? abortedError(this.#call, 'ended', this.lastFailure?.error)
       : this.#claim.lossIn(rows) ?? abortedError(this.#call, 'lost', this.lastFailure?.error);
     this.end ??= { error };
+    throw this.end.error;
   }
 
   /**
@@ -135,13 +135,13 @@ export class DdlGate implements Gate {
 
   #check(sql: string): void {
     // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-    if (!this.#isOpen) throw this.#tooLate(sql);
+    if (!this.#isOpen) throw this.#refuse(sql, NOT_AWAITED);
     if (this.end) throw this.end.error;
   }
 
-  #tooLate(sql: string): StatementRefusedError {
-    const error = new StatementRefusedError(sql, NOT_AWAITED, this.#call.details);
-    this.late ??= error;
+  #refuse(sql: string, reason: string): StatementRefusedError {
+    const error = new StatementRefusedError(sql, reason, this.#call.details);
+    this.refusal ??= error;
     return error;
   }
 }

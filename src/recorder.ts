@@ -90,7 +90,7 @@ class Recorder {
     // Measured: Kysely takes 7 turns from one statement to the next, and 20 with a transaction. A
     // timer would hang where a test has put the clock into its own hands.
     for (let turn = 0; turn < 100; turn++) await undefined;
-    if (this.#underWay > 0) this.#late('(still under way)');
+    if (this.#underWay > 0) this.#refused('(still under way)', NOT_AWAITED);
   }
 
   instance(db: Database): Database {
@@ -167,11 +167,10 @@ class Recorder {
   }
 
   #read(query: CompiledQuery): Statement[] {
-    const { dialect, details } = this.#options;
-    if (this.#isClosed) throw this.#late(query.sql);
-    const statements = statementsOf(query.sql, dialect);
+    if (this.#isClosed) throw this.#refused(query.sql, NOT_AWAITED);
+    const statements = statementsOf(query.sql, this.#options.dialect);
     const reason = refusalInUnit(statements);
-    if (reason) throw new StatementRefusedError(query.sql, reason, details);
+    if (reason) throw this.#refused(query.sql, reason);
     this.#answers.check(query.parameters);
     return statements;
   }
@@ -185,12 +184,12 @@ class Recorder {
       this.statements.push({ sql, parameters: query.parameters.map(copyOf) });
     } else if (query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
-      throw new StatementRefusedError(query.sql, reason, this.#options.details);
+      throw this.#refused(query.sql, reason);
     } else for (const { sql } of statements) this.statements.push({ sql, parameters: [] });
   }
 
-  #late(sql: string): SchemaError {
-    return this.refusal ??= new StatementRefusedError(sql, NOT_AWAITED, this.#options.details);
+  #refused(sql: string, reason: string): SchemaError {
+    return this.refusal ??= new StatementRefusedError(sql, reason, this.#options.details);
   }
 
   #refuse(sql: string | undefined, reason: string): never {

@@ -74,7 +74,7 @@ type Call<K extends KyselyLike> = (config?: BootstrapConfig<K>) => Promise<Boots
 type Look = () => Promise<string[] | undefined>;
 
 /** Stands among the statements where a DDL has returned: a transaction of its own is over by then. */
-const END = 'end';
+const END = '(end)';
 
 /** Runs the checks, and collects what they find. */
 export class Kit<K extends KyselyLike> {

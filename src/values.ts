@@ -55,10 +55,10 @@ export function decode(value: EncodedValue): unknown {
 export function literal(value: unknown, dialect: Dialect): string {
   const isPostgres = dialect === 'postgres';
   if (value === null) return 'null';
-  if (typeof value === 'boolean') return isPostgres ? quoted(`${value}`) : value ? '1' : '0';
+  if (isPostgres && /^(boolean|number|bigint)$/.test(typeof value)) return quoted(`${value}`);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  // In parentheses, since a minus before a minus begins a comment.
   if (typeof value === 'number' || typeof value === 'bigint') {
-    if (isPostgres) return quoted(`${value}`);
-    // In parentheses, since a minus before a minus begins a comment.
     return value < 0 ? `(${value})` : `${value}`;
   }
   if (typeof value === 'string' && !value.includes('\0')) {

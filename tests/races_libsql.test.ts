@@ -12,6 +12,7 @@ import { after, test } from 'node:test';
 
 import { bootstrapSchema, libsqlBatch } from '../mod.ts';
 import { onSqld } from './batch/subjects.ts';
+import { sleep } from './cases/support.ts';
 import { libsqlFile, libsqlHttp } from './engines/libsql.ts';
 import { isFull } from './processes/counts.ts';
 import {
@@ -67,7 +68,7 @@ for (const strategy of STRATEGIES) {
           strategy,
           ddl: async (db) => {
             await db.schema.createTable('users').ifNotExists().addColumn('id', 'integer').execute();
-            await new Promise((resolve) => setTimeout(resolve, 100 + n));
+            await sleep(100 + n);
           },
           ...(strategy === 'batch' && { batch: libsqlBatch(client) }),
         },

@@ -422,6 +422,15 @@ test('refused: a swallowed refusal does not make the ddl recordable unnoticed', 
     await table(db);
     await db.selectFrom('t').selectAll().execute().catch(() => []);
   }, ['select * from "t"']);
+  for (const text of ['vacuum', 'insert into t values (?); insert into t values (?)']) {
+    const recording = recorded(async (db) => {
+      await table(db);
+      await db.executeQuery(CompiledQuery.raw(text, text.includes('?') ? [1, 2] : [])).catch(
+        () => {},
+      );
+    }, 'sqlite');
+    await assert.rejects(recording, { name: 'StatementRefusedError' });
+  }
 });
 
 /** The ways in which somebody may use what a write would have answered. */

@@ -316,8 +316,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a DDL that was given up goes on',
     file: 'gate.ts',
-    find: 'this.#tooLate(sql);\n    if (this.end) throw this.end.error;',
-    replace: 'this.#tooLate(sql);',
+    find: 'NOT_AWAITED);\n    if (this.end) throw this.end.error;',
+    replace: 'NOT_AWAITED);',
   },
   {
     name: 'no look again after a renewal in the gate',
@@ -328,7 +328,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'statements that came too late are not missed',
     file: 'gate.ts',
-    find: 'this.late ??= error;',
+    find: 'this.refusal ??= error;',
     replace: '',
   },
   {

@@ -94,6 +94,18 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a refusal that the ddl has caught is told all the same, and nothing is installed',
+    needs: { transactions: true },
+    async run(t) {
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        await sql`vacuum`.execute(db).catch(() => {});
+        await install(db);
+      }, { strategy: 'transaction' });
+      assert.match((await thrownAs(StatementRefusedError, failing)).message, /vacuum/);
+      assert.deepEqual(await present(t.connect(), [...TABLES, 'migrations']), []);
+    },
+  },
+  {
     name: 'words of transaction control inside names, strings and triggers are harmless',
     each: true,
     async run(t) {

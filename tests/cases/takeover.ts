@@ -262,14 +262,7 @@ export const cases: readonly Case[] = [
   {
     name: 'nor if that takes longer than the lease',
     async run(t) {
-      const db = faulty(t.connect(), {
-        ...SILENT,
-        async query(text, send) {
-          const answer = await send();
-          if (RENEWAL.test(text)) await sleep(700);
-          return answer;
-        },
-      });
+      const db = slowToRenew(t.connect(), SILENT);
       assert.ok(await thrownBySleeper(t, db) instanceof LeaseLostError);
     },
   },
@@ -284,14 +277,7 @@ export const cases: readonly Case[] = [
   ).map(([name, { strategy, faults }]): Case => ({
     name,
     async run(t) {
-      const db = faulty(t.connect(), {
-        ...faults,
-        async query(text, send) {
-          const answer = await send();
-          if (RENEWAL.test(text)) await sleep(700);
-          return answer;
-        },
-      });
+      const db = slowToRenew(t.connect(), faults);
       const failing = bootstrap(t, db, async (db) => {
         await createTable(db, 'one');
         await sleep(900);
@@ -434,6 +420,18 @@ async function assertStolen(db: Db): Promise<void> {
   assert.equal(row?.owner, 'thief');
   assert.equal(row.state, 'installing');
   assert.ok(Number(row.lease) > Date.now() + 10_000);
+}
+
+/** An instance whose renewals are answered late. */
+function slowToRenew(on: Db, faults: Faults): Db {
+  return faulty(on, {
+    ...faults,
+    async query(text, send) {
+      const answer = await send();
+      if (RENEWAL.test(text)) await sleep(700);
+      return answer;
+    },
+  });
 }
 
 /** An instance whose renewals fail, and what it sends. */

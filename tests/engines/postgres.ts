@@ -70,11 +70,9 @@ const { Bun } = globalThis as { Bun?: any };
 /** Postgres through Bun's own client and `kysely-postgres-js`, where there is one. */
 export const bunSql: readonly Engine[] = Bun === undefined ? [] : [
   engine('bun-sql', (address, options, closers) => {
-    const { hostname, port } = new URL(address);
-    const url = new URL(address);
-    url.hostname = options.via?.host ?? hostname;
-    url.port = String(options.via?.port ?? port);
-    const sql = new Bun.SQL(url.href, { ...(options.connections && { max: options.connections }) });
+    const { host: hostname, port } = options.via ?? {};
+    const { href } = Object.assign(new URL(address), hostname && { hostname, port });
+    const sql = new Bun.SQL(href, { ...(options.connections && { max: options.connections }) });
     closers.add(sql, () => sql.end({ timeout: 1 }));
     return new drivers!.PostgresJSDialect({ postgres: sql });
   }, { patient: true }),
