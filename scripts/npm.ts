@@ -10,7 +10,7 @@
 import { relative } from 'node:path';
 
 import { ROOT, run } from './checks/process.ts';
-import { completed, type Manifest } from './npm/manifest.ts';
+import { completed, type Manifest, publishedReadme } from './npm/manifest.ts';
 import { npm } from './runtimes.ts';
 
 /** A package that is ready to be published. */
@@ -42,6 +42,8 @@ export async function buildPackage(destination = `${ROOT}/dist`): Promise<NpmPac
   const path = `${folder}/package.json`;
   const manifest = completed(JSON.parse(await Deno.readTextFile(path)));
   await Deno.writeTextFile(path, `${JSON.stringify(manifest, null, 2)}\n`);
+  const readme = `${folder}/README.md`;
+  await Deno.writeTextFile(readme, publishedReadme(await Deno.readTextFile(readme)));
 
   const output = await must([...await npm(), 'pack', '--json', '--ignore-scripts'], folder);
   const [{ filename, files }] = JSON.parse(output.slice(output.indexOf('[')));

@@ -47,6 +47,10 @@ async function checkFiles({ folder, files }: NpmPackage): Promise<string> {
   for (const file of ['README.md', 'LICENSE', 'mod.js', 'mod.d.ts']) {
     assert.ok(files.includes(file), `there is no ${file}`);
   }
+  const readme = await Deno.readTextFile(`${folder}/README.md`);
+  const sources = [...readme.matchAll(/<source [^>]*srcset="([^"]*)"/g)].map(([, url]) => url!);
+  assert.ok(sources.length > 0);
+  assert.deepEqual(sources.filter((url) => !URL.canParse(url)), [], 'a picture of the README');
   const code = files.filter((file) => /\.(js|d\.ts)$/.test(file));
   for (const file of code) {
     const text = await Deno.readTextFile(`${folder}/${file}`);

@@ -49,3 +49,11 @@ export function completed(packed: Manifest): Manifest {
     peerDependencies: { kysely: KYSELY_RANGE },
   };
 }
+
+/**
+ * The README that is published. npm leads the address of an `<img>` to the repository by itself, but
+ * not that of a `<source>`, which readers with a dark screen get.
+ */
+export function publishedReadme(readme: string): string {
+  return readme.replaceAll(/(?<=<source [^>]*srcset=")(?!https:)/g, `${REPOSITORY}/raw/HEAD/`);
+}
