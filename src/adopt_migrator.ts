@@ -29,6 +29,7 @@ export interface AdoptResult {
 
 const MIGRATIONS = 'kysely_migration';
 const LOCK = 'kysely_migration_lock';
+const DAY_MS = 86_400_000;
 
 /**
  * Records migrations as executed in the tables of Kysely's own `Migrator`, as Kysely makes them, so
@@ -50,8 +51,8 @@ const LOCK = 'kysely_migration_lock';
  * @param db The caller's Kysely instance.
  * @param options Which version is installed, and the migrations that it stands for.
  * @returns The migrations that were recorded.
- * @throws {NotAdoptableError} The version is not installed, or Migrator cannot run on this database
- * because it cannot be introspected, as D1 cannot. Nothing was changed.
+ * @throws {NotAdoptableError} The version is not installed, or was led on by a step, or Migrator
+ * cannot run on this database because it cannot be introspected, as D1 cannot. Nothing was changed.
  * @throws {TypeError} `db` or a field of the options is of the wrong type.
  * @throws {RangeError} A field of the options is out of range.
  */
@@ -67,6 +68,12 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const entry = entries.find((row) => row.version === version);
   if (entry?.state !== 'installed') {
     throw new NotAdoptableError('the version is not installed. Bootstrap it first', details);
+  }
+  const next = entries.find((row) => row.state === 'installed' && row.previous === version);
+  if (next) {
+    const found = `the database was led on to version ${JSON.stringify(next.version)}. Hand that ` +
+      'over, with all the migrations that it stands for';
+    throw new NotAdoptableError(found, details);
   }
   const database = databaseOf(db);
   const plain = database.withoutPlugins();
@@ -90,7 +97,9 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const known = new Map(
     before.map(({ name, timestamp }) => [String(name), Date.parse(String(timestamp)) || 0]),
   );
-  const rows = rowsBetween(known, migrations);
+  // The same for all callers, and long past by any of their clocks.
+  const fromMs = Math.min(entry.since?.getTime() ?? Infinity, Date.now()) - DAY_MS;
+  const rows = rowsBetween(known, migrations, fromMs);
   if (rows.length === 0) return { adopted: [] };
   const insert = placed.insertInto!(MIGRATIONS).values!(rows).onConflict!(ignore);
   const { rows: made } = await run(insert.returning!('name'));
@@ -99,25 +108,27 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
 
 /**
  * Rows for the migrations that are not known yet. Migrator takes them in the order of their time, and
- * demands that of their names, by code units: so each has a time before that of the next one, but not
- * before that of a known one ahead of it. Where both leave no room it has the same time, among which
- * Migrator goes by name in the order of a language. None is in the future, where what Migrator runs
- * right afterwards would come before it.
+ * demands that of their names, by code units: so each has a time after that of the one before it, from
+ * `fromMs` on, and before those of the known ones behind it. Where these leave no room it has the same
+ * time, among which Migrator goes by name in the order of a language.
  */
 function rowsBetween(
   known: ReadonlyMap<string, number>,
   migrations: readonly string[],
+  fromMs: number,
 ): { name: string; timestamp: string }[] {
   const names = [...new Set([...known.keys(), ...migrations])].sort();
-  let floor = 0;
-  const floors = names.map((name) => floor = Math.max(floor, known.get(name) ?? 0));
+  let next = Infinity;
+  const latest = names.toReversed().map((name) =>
+    next = Math.min(next - 1, known.get(name) ?? next)
+  );
   const rows: { name: string; timestamp: string }[] = [];
-  let at = Date.now();
-  for (const [index, name] of [...names.entries()].reverse()) {
-    at = Math.min(at, known.get(name) ?? at);
-    const timestamp = new Date(Math.max(at, floors[index]!)).toISOString();
-    if (!known.has(name)) rows.unshift({ name, timestamp });
-    at--;
+  let at = fromMs - 1;
+  let floor = 0;
+  for (const name of names) {
+    floor = Math.max(floor, known.get(name) ?? floor);
+    at = Math.max(Math.min(at + 1, latest.pop()!), floor);
+    if (!known.has(name)) rows.push({ name, timestamp: new Date(at).toISOString() });
   }
   return rows;
 }

@@ -219,18 +219,19 @@ class Bootstrap {
     // Under a lease the next statement may read from a replica that lags behind our own writes.
     const isBehind = this.#strategy === 'lease' && !isFromDdl && isMissingTable(error);
     const contention = isBehind ? 'busy' : contentionOf(error);
-    const isWorthIt = contention !== undefined &&
-      (contention === 'race' || !isFromDdl || this.#secondChances-- > 0);
+    // Under a lease each statement of the DDL may meet those who look and claim. It is idempotent.
+    const isPassing = contention === 'race' || (contention !== undefined && !isFromDdl) ||
+      (contention === 'busy' && this.#strategy === 'lease');
+    const isWorthIt = isPassing || (contention !== undefined && this.#secondChances-- > 0);
     this.#lastContention = error;
     const end = this.#call.patience.exhausted();
     if (!isWorthIt || end) {
       if (isFromDdl && !isWorthIt) this.#call.hooks.onError?.(error);
-      throw isWorthIt && end && (contention === 'race' || !isFromDdl) ? end.error : error;
+      throw isPassing && end ? end.error : error;
     }
     this.#call.log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.
-    const isSecond = isFromDdl && contention !== 'race';
-    return isSecond && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';
+    return !isPassing && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';
   }
 
   async #modernize(): Promise<void> {

@@ -139,16 +139,16 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   readonly onContention?: 'wait' | 'return' | undefined;
   /**
    * The steps that lead a database at an older version to `version`, in order; each leads to the
-   * `from` of the next one, the last to `version`. A line: no branches, no shortcuts. A fresh
-   * database takes `ddl` instead, and its ledger records the versions that this includes. Without
-   * `upgrades` a new version simply runs its `ddl`.
+   * `from` of the next one, the last to `version`. A line: no branches, no shortcuts. Those that a
+   * database lacks run as one unit. A fresh database takes `ddl` instead, and its ledger records the
+   * versions that this includes. Without `upgrades` a new version simply runs its `ddl`.
    *
    * @default {[]}
    */
   readonly upgrades?: readonly UpgradeStep<K>[] | undefined;
   /**
-   * What code does that finds its own version installed and a later one that it does not know:
-   * nothing, a message to the logger, or a `NewerSchemaError`.
+   * What code does that finds its own version installed, and another to which a step has led on from
+   * it: nothing, a message to the logger, or a `NewerSchemaError`.
    *
    * @default {'ignore'}
    */

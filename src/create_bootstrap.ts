@@ -50,7 +50,10 @@ export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
    * process has seen that already, else as `bootstrapSchema` does, throwing what that throws.
    */
   (db: K, options?: EnsureOptions): Promise<BootstrapResult>;
-  /** Forgets one database, or all of them: call it when a database was dropped or restored. */
+  /**
+   * Forgets the database of this {@linkcode EnsureOptions.key}, or all of them: call it when a database
+   * was dropped or restored. By default the key is the `database` of the batch, where there is one.
+   */
   forget(key?: unknown): void;
 }
 

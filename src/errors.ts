@@ -154,8 +154,8 @@ export class NotRecordableError extends SchemaError {
 }
 
 /**
- * The database holds a version that is not of the line of `upgrades`, or has gone past one that came
- * into the line later. Nothing was run.
+ * The database holds a version that is not of the line of `upgrades`, or was led by a step past one
+ * that came into the line later. Nothing was run.
  */
 export class NoUpgradePathError extends SchemaError {
   /** The versions that the database holds. */

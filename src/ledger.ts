@@ -9,6 +9,7 @@
  */
 
 import { type CompiledQuery, plain } from './kysely.ts';
+import { UNREAL_MS } from './ledger_row.ts';
 import { escaped, quote, quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
@@ -141,7 +142,8 @@ export class Ledger {
   discard(dead: readonly string[], owner: string): CompiledQuery {
     return plain(
       `delete from ${this.#path} where state = 'installing' and (owner = ${quoted(owner)} ` +
-        `or owner in (${dead.map(quoted).join(', ')}) and lease < ${this.#clock})`,
+        `or owner in (${dead.map(quoted).join(', ')}) ` +
+        `and (lease < ${this.#clock} or since > ${this.#clock} + ${UNREAL_MS}))`,
     );
   }
 

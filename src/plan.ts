@@ -34,8 +34,9 @@ export interface SchemaPlan extends SchemaPlanData {
 /** What {@linkcode planSchema} may be told. */
 export interface PlanOptions extends Pick<BootstrapConfig, 'dialect' | 'schema'> {
   /**
-   * A throw-away, empty database of the same dialect that the DDL is run against, so that it may
-   * read as it goes: in-memory SQLite, or PGlite. It is left as the DDL makes it.
+   * A throw-away database of the same dialect that the DDL is run against, so that it may read as it
+   * goes: in-memory SQLite, or PGlite. Empty for a whole schema; at its `from` for a step of
+   * `upgrades`. It is left as the DDL makes it.
    */
   readonly shadow?: KyselyLike | undefined;
 }

@@ -18,7 +18,7 @@ export interface BootstrapResult {
    * - `'installed'`: by this call.
    * - `'upgraded'`: by this call, from an older version.
    * - `'already-installed'`: found at the first look.
-   * - `'waited'`: another caller was installing; this one waited until it was done.
+   * - `'waited'`: found at a later look: another caller was installing, or the database busy.
    * - `'pending'`: another caller is installing, or the database was busy, and `onContention` is
    *   `'return'`. Call again.
    */

@@ -23,7 +23,7 @@ export type StatusOptions = Pick<BootstrapConfig, 'marker' | 'schema' | 'dialect
 export interface LedgerEntry {
   /** The version. */
   readonly version: string;
-  /** `'installing'` while a claim stands: one that has run out will be taken over. */
+  /** `'installing'` while a claim stands: one that has run out, until somebody wants its version. */
   readonly state: 'installed' | 'installing';
   /** When it was installed or claimed, by the database's clock; unknown for release 1.0.0. */
   readonly since: Date | undefined;
@@ -53,7 +53,7 @@ export interface LedgerEntry {
  *
  * @param db The caller's Kysely instance.
  * @param options Which ledger to read.
- * @returns The entries, in the order in which they were installed.
+ * @returns The entries, in the order of their `since`.
  * @throws {TypeError} `db` or a field of the options is of the wrong type.
  * @throws {RangeError} A field of the options is out of range.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool, and has rows.
@@ -71,9 +71,14 @@ export async function schemaStatus(
     const found = rowsOf(rows);
     if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed, { marker: placed.marker });
     // What a fresh install records of a line has the same time.
-    const depthOf = ({ previous }: LedgerRow): number => {
-      const before = found.find(({ name }) => name === previous);
-      return before ? 1 + depthOf(before) : 0;
+    const depthOf = (row: LedgerRow): number => {
+      let depth = 0;
+      // Rows that a person has removed and that came back may make a ring of it.
+      for (let at: LedgerRow | undefined = row; at && depth < found.length; depth++) {
+        const { previous }: LedgerRow = at;
+        at = found.find(({ name }) => name === previous);
+      }
+      return depth;
     };
     return found
       .sort((a, b) => (a.since ?? 0) - (b.since ?? 0) || depthOf(a) - depthOf(b))

@@ -108,7 +108,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'discard: claims that still hold',
     file: 'ledger.ts',
-    find: ' and lease < ${this.#clock}',
+    find: 'and (lease < ${this.#clock} or since > ${this.#clock} + ${UNREAL_MS})',
     replace: '',
   },
   {
@@ -127,8 +127,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "expiry by the caller's clock",
     file: 'ledger_row.ts',
-    find: 'leaseUntil < Number(row.clock)',
-    replace: 'leaseUntil < Date.now()',
+    find: '(leaseUntil ?? Infinity) < clock',
+    replace: '(leaseUntil ?? Infinity) < Date.now()',
   },
   {
     name: 'a row without a state is a claim',

@@ -192,13 +192,15 @@ export interface Claim {
   owner?: string;
   /** For how long it still holds, in milliseconds; negative if it has expired. */
   leaseMs: number;
+  /** By how much the clock that dated it was ahead, in milliseconds. */
+  aheadMs?: number;
 }
 
 /** Writes somebody else's claim into the ledger, which is created first. */
 export async function holdClaim(db: Db, claim: Claim): Promise<StoredRow> {
   await bootstrapSchema(db, { version: '0000_nothing', strategy: 'lease', ddl: () => {} });
-  const { version = VERSION, owner = 'another-caller', leaseMs } = claim;
-  const now = Date.now();
+  const { version = VERSION, owner = 'another-caller', leaseMs, aheadMs = 0 } = claim;
+  const now = Date.now() + aheadMs;
   await sql`insert into migrations (name, state, owner, lease, since)
     values (${version}, 'installing', ${owner}, ${now + leaseMs}, ${now})`.execute(db);
   const row = await rowOf(db, version);

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { sql } from 'kysely';
 
-import { LeaseLostError, TransactionAbortedError } from '../../mod.ts';
+import { LeaseLostError, TransactionAbortedError, WaitTimeoutError } from '../../mod.ts';
 import { type Faults, faulty, SILENT } from './faults.ts';
 import {
   assertUsable,
@@ -33,6 +33,8 @@ import {
   VERSION,
   within,
 } from './support.ts';
+
+const DAY_MS = 86_400_000;
 
 /** The statement that renews a claim. */
 const RENEWAL = /^update \S*"migrations" set lease/i;
@@ -78,6 +80,24 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a claim that a wrong clock has dated far into the future is taken over',
+    each: true,
+    async run(t) {
+      await holdClaim(t.connect(), { owner: 'dead', leaseMs: 10_000, aheadMs: 10 * 365 * DAY_MS });
+      assert.equal((await within(5_000, bootstrap(t, t.connect()))).outcome, 'installed');
+    },
+  },
+  {
+    name: 'a claim of a clock that is a little ahead holds',
+    each: true,
+    async run(t) {
+      const claim = await holdClaim(t.connect(), { leaseMs: 10_000, aheadMs: 60_000 });
+      const waiting = bootstrap(t, t.connect(), undefined, { waitTimeoutMs: 300, leaseMs: 200 });
+      const { holder } = await thrownAs(WaitTimeoutError, waiting);
+      assert.equal(holder?.owner, claim.owner);
+    },
+  },
+  {
     name: 'a takeover that fails leaves nothing behind, whoever claimed before',
     each: true,
     async run(t) {
@@ -98,6 +118,22 @@ export const cases: readonly Case[] = [
       await installAgain(db).then(() => sql`drop table ${sql.table(TABLES[2]!)}`.execute(db));
       const result = await bootstrap(t, db, installAgain, { strategy: 'lease' });
       assert.equal(result.outcome, 'installed');
+      await assertUsable(t.connect());
+    },
+  },
+  {
+    name: 'under a lease a ddl that meets a busy database runs until it is through',
+    async run(t) {
+      let runs = 0;
+      const ddl = async (db: Db) => {
+        await installAgain(db);
+        if (++runs < 5) throw new Error('database is locked');
+      };
+      const config = { strategy: 'lease', onContention: 'return' } as const;
+      assert.equal((await bootstrap(t, t.connect(), ddl, config)).outcome, 'pending');
+      assert.equal(runs, 1);
+      const result = await bootstrap(t, t.connect(), ddl, { strategy: 'lease' });
+      assert.deepEqual([result.outcome, runs], ['installed', 5]);
       await assertUsable(t.connect());
     },
   },

@@ -76,7 +76,8 @@ export async function stampedeOnFile(strategy: Strategy): Promise<void> {
             address: database.address!,
             ...(strategy === 'batch' && { busyTimeoutMs: BUSY_TIMEOUT_MS }),
           },
-          call: { kind: 'call', strategy, tables: TABLES },
+          // Without a busy timeout its statements meet the claims of the others, and it runs again.
+          call: { kind: 'call', strategy, tables: TABLES, isIdempotent: strategy === 'lease' },
         }),
       );
       tally.add(settled);

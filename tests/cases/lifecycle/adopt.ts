@@ -189,6 +189,46 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'callers whose clocks differ, and whose lists do, leave what Migrator takes',
+    needs: { transactions: true, older: true },
+    alone: true,
+    async run(t) {
+      await life(t, lineOf('0001'));
+      const adopt = (...migrations: string[]) =>
+        adoptMigrator(t.connect(), { version: '0001', migrations });
+      await ahead(60_000, () => adopt('0001'));
+      await ahead(-60_000, () => adopt('0001', '0002'));
+      const all = { '0001': never('0001'), '0002': never('0002'), '0003': creating('next') };
+      const { db, Migrator: Older } = await t.older();
+      const provider = { getMigrations: () => Promise.resolve(all as never) };
+      try {
+        await ahead(-120_000, async () => {
+          const { error } = await new Older({ db, provider }).migrateToLatest();
+          assert.equal(error, undefined);
+        });
+        const older = await new Older({ db, provider }).migrateToLatest();
+        assert.deepEqual([older.error, older.results], [undefined, []]);
+      } finally {
+        await db.destroy();
+      }
+      const own = await migrator(t.connect(), all).migrateToLatest();
+      assert.deepEqual([own.error, own.results], [undefined, []]);
+    },
+  },
+  {
+    name: 'a version that was led on is refused, and the one that it was led to is not',
+    needs: { transactions: true },
+    async run(t) {
+      await life(t, lineOf('0001', '0002'));
+      const adopt = (version: string) =>
+        adoptMigrator(t.connect(), { version, migrations: ['0001', '0002'] });
+      const error = await thrownAs(NotAdoptableError, adopt('0001'));
+      assert.match(error.message, /led on to version "0002"/);
+      assert.ok((await t.tables()).every((name) => !MIGRATOR_TABLES.includes(name)));
+      assert.deepEqual((await adopt('0002')).adopted, ['0001', '0002']);
+    },
+  },
+  {
     name: 'the tables are as Migrator makes them',
     needs: { transactions: true },
     async run(t) {
@@ -461,4 +501,22 @@ async function columnsOf(db: Db, table: string): Promise<unknown> {
   const found = tables.find(({ name }) => name === table);
   assert.ok(found, table);
   return found.columns.map((column) => ({ ...column }));
+}
+
+/** Runs `act` in a process whose clock is that much ahead. */
+async function ahead(byMs: number, act: () => Promise<unknown>): Promise<void> {
+  const Real = Date;
+  globalThis.Date = class extends Real {
+    constructor(...args: []) {
+      super(...(args.length > 0 ? args : [Real.now() + byMs]) as []);
+    }
+    static override now(): number {
+      return Real.now() + byMs;
+    }
+  } as DateConstructor;
+  try {
+    await act();
+  } finally {
+    globalThis.Date = Real;
+  }
 }

@@ -145,6 +145,16 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'versions that lead to each other in a ring are listed all the same',
+    async run(t) {
+      await life(t, lineOf('0001', '0002', '0003'));
+      const db = t.connect();
+      await sql`update migrations set previous = '0003' where name = '0001'`.execute(db);
+      const entries = await status(t.caller());
+      assert.deepEqual(entries.map(({ version }) => version).sort(), ['0001', '0002', '0003']);
+    },
+  },
+  {
     name: 'an install under a lease can be watched',
     async run(t) {
       const [inside, held] = [gate(), gate()];
