@@ -27,9 +27,17 @@ export class BatchAttempt {
   /** Runs the try, on what the probe found. Resolves with the rows that are there now. */
   async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
     const ddl = await this.#record();
-    const { patience, settings: { leaseMs } } = this.#call;
+    const { ledger, handle, patience, settings: { leaseMs } } = this.#call;
+    const { entries } = this.#work;
     const checksum = await checksumToKeep(this.#call, this.#work, ddl.map(({ sql }) => sql));
-    const unit = await patience.race(this.#unit(ddl, isLedgerMissing, seen, checksum));
+    const ours: BatchStatement[] = isLedgerMissing
+      ? await patience.race(creation(this.#call, handle))
+      : [];
+    const dead = deadOwners(entries, seen);
+    if (dead.length > 0) ours.push(ledger.discard(dead, this.owner));
+    // No "on conflict": another caller's row must fail this statement, and so the whole batch.
+    ours.push(ledger.install(entries, this.owner, checksum));
+    const unit = politely(this.#call, ours, ddl);
     patience.check();
     const sentAt = performance.now();
     const gone = new AbortController();
@@ -62,23 +70,6 @@ export class BatchAttempt {
     };
     check(new TextEncoder().encode(sql).length, 'bytes', statementBytes);
     check(parameters.length, 'parameters', most);
-  }
-
-  async #unit(
-    ddl: readonly BatchStatement[],
-    isLedgerMissing: boolean,
-    seen: readonly LedgerRow[],
-    checksum: string | null,
-  ): Promise<BatchStatement[]> {
-    const { ledger, handle } = this.#call;
-    const { entries } = this.#work;
-    const ours: BatchStatement[] = [];
-    if (isLedgerMissing) ours.push(...await creation(this.#call, handle));
-    const dead = deadOwners(entries, seen);
-    if (dead.length > 0) ours.push(ledger.discard(dead, this.owner));
-    // No "on conflict": another caller's row must fail this statement, and so the whole batch.
-    ours.push(ledger.install(entries, this.owner, checksum));
-    return politely(this.#call, ours, ddl);
   }
 
   async #send(
