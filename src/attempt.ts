@@ -33,15 +33,14 @@ export class Attempt {
   /** Why there is nothing to wait for but the end of the unit. */
   #failure: { readonly error: unknown } | undefined;
   #finishingSince = 0;
-  #giveUp!: (error: unknown) => void;
-  readonly #givenUp = new Promise<never>((_, reject) => this.#giveUp = reject);
+  readonly #givenUp = Promise.withResolvers<never>();
 
   constructor(call: Call, strategy: 'transaction' | 'lease', work: Work) {
     this.#call = call;
     this.#work = work;
     this.#claim = new Claim(call, work.entries);
     this.#gate = strategy === 'transaction' ? new DdlGate(call, this.#claim) : undefined;
-    this.#givenUp.catch(() => {});
+    this.#givenUp.promise.catch(() => {});
   }
 
   /** Runs the try. Resolves with the rows that it read last: its own, or another caller's. */
@@ -123,7 +122,7 @@ export class Attempt {
   async #ddl(instance: Database): Promise<void> {
     try {
       // What it comes to after it was given up is an error of nobody's.
-      const run = () => Promise.race([runAll(this.#work.ddl, instance), this.#givenUp]);
+      const run = () => Promise.race([runAll(this.#work.ddl, instance), this.#givenUp.promise]);
       await watchDdl(this.#call, run);
     } catch (error) {
       this.#failure = { error };
@@ -201,7 +200,7 @@ export class Attempt {
     const cut = isStalled ? { error: this.#stalled() } : end;
     if (gate) gate.end = cut;
     // The transaction must end, or the DDL would wait for its connection for ever.
-    this.#giveUp(cut.error);
+    this.#givenUp.reject(cut.error);
     return cut;
   }
 
