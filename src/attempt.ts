@@ -85,9 +85,8 @@ export class Attempt {
 
   /** Whether the steps that were chosen are still the right ones, now that nothing can change. */
   #isStillRight(rows: readonly LedgerRow[]): boolean {
-    const { settings, details } = this.#call;
     const others = rows.filter(({ owner }) => owner !== this.#claim.owner);
-    return workFor(settings, others, details).from === this.#work.from;
+    return workFor(this.#call, others).from === this.#work.from;
   }
 
   async #runDdl(handle: Database, own: Handle): Promise<void> {

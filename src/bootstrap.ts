@@ -109,8 +109,8 @@ class Bootstrap {
   constructor(db: Database, settings: Settings, hooks: DdlHooks) {
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
-    const timeout = (call: Call) =>
-      timeoutError(call, holderIn(settings, this.#seen), this.#lastContention);
+    const timeout = () =>
+      timeoutError(this.#call, holderIn(settings, this.#seen), this.#lastContention);
     this.#call = callOn(db, settings, this.#strategy, hooks, timeout);
   }
 
@@ -183,7 +183,7 @@ class Bootstrap {
   }
 
   async #attempt(): Promise<readonly LedgerRow[]> {
-    const work = this.#work = workFor(this.#settings, this.#seen, this.#call.details);
+    const work = this.#work = workFor(this.#call, this.#seen);
     const attempt = this.#strategy === 'batch'
       ? new BatchAttempt(this.#call, work)
       : new Attempt(this.#call, this.#strategy, work);

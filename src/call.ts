@@ -58,16 +58,16 @@ export function callOn(
   settings: Settings,
   strategy: Strategy,
   hooks: DdlHooks,
-  timeout: (call: Call) => unknown,
+  timeout: () => unknown,
 ): Call {
   const { batch, logger, onNewer, signal, upgrades, version, waitTimeoutMs } = settings;
   // With a batch, everything goes through it: no probe reads a stale replica after a write.
   const placed = placedOf(db, { ...settings, batch: strategy === 'batch' ? batch : undefined });
-  const call: Call = {
+  return {
     ...placed,
     settings,
     details: { marker: placed.marker, version },
-    patience: new Patience(waitTimeoutMs, signal, () => timeout(call)),
+    patience: new Patience(waitTimeoutMs, signal, timeout),
     owners: new Set(),
     ddlErrors: new Set(),
     hooks,
@@ -79,7 +79,6 @@ export function callOn(
     log: (message) => logger.log?.(`db-migrate: ${message}`),
     logError: (message, error) => logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
   };
-  return call;
 }
 
 /** Runs the DDL, or records it, and keeps its error in mind as one of the caller's. */

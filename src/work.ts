@@ -6,7 +6,7 @@
  */
 
 import type { Call } from './call.ts';
-import { NoUpgradePathError, type SchemaErrorDetails } from './errors.ts';
+import { NoUpgradePathError } from './errors.ts';
 import type { Entry } from './ledger.ts';
 import type { LedgerRow } from './ledger_row.ts';
 import { checksumOf } from './plan_data.ts';
@@ -32,11 +32,7 @@ export interface Work {
  * @throws {NoUpgradePathError} There are `upgrades`, and the ledger holds a version that is not of
  * their line, or was led past one of them.
  */
-export function workFor(
-  settings: Settings,
-  rows: readonly LedgerRow[],
-  details: SchemaErrorDetails,
-): Work {
+export function workFor({ settings, details }: Call, rows: readonly LedgerRow[]): Work {
   const { upgrades, version } = settings;
   const line = [...upgrades.map(({ from }) => from), version];
   const installed = rows.filter((row) => row.installed);
