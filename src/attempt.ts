@@ -134,11 +134,12 @@ export class Attempt {
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     let cause: unknown;
     try {
-      this.#checkRefusal();
+      // A statement was held back, so the schema is not whole; and one may come while this finishes.
+      if (this.#gate.refusal) throw this.#gate.refusal;
       const isPostgres = this.#call.dialect === 'postgres';
       const further = isPostgres ? `, ${pathRestored(this.#call.schema)}` : '';
       const rows = await this.#claim.finish(handle, checksum, further);
-      this.#checkRefusal();
+      if (this.#gate.refusal) throw this.#gate.refusal;
       if (rows) return rows;
     } catch (error) {
       const failure = this.#gate.lastFailure;
@@ -150,14 +151,6 @@ export class Attempt {
     const aborted = abortedError(this.#call, cause === undefined ? 'ended' : 'caught', cause);
     if (cause !== undefined) this.#call.ddlErrors.add(aborted);
     throw aborted;
-  }
-
-  /** Throws if a statement was refused, as one that came too late: the schema is not whole. */
-  #checkRefusal(): void {
-    const refusal = this.#gate?.refusal;
-    if (!refusal) return;
-    this.#call.ddlErrors.add(refusal);
-    throw refusal;
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */

@@ -142,6 +142,7 @@ export class DdlGate implements Gate {
   #refuse(sql: string, reason: string): StatementRefusedError {
     const error = new StatementRefusedError(sql, reason, this.#call.details);
     this.refusal ??= error;
+    this.#call.ddlErrors.add(error);
     return error;
   }
 }
