@@ -94,12 +94,15 @@ export class Attempt {
     const instance = gate
       ? gatedTransaction(handle, gate)
       : checkedInstance(handle, () => this.#claim.checkTime(own));
+    // The gate hears of a failed renewal before the DDL's next statement gets the connection, which
+    // may run outside of the transaction that has just been ended.
+    const listener = gate && { fail: (error: unknown) => gate.fail(error) };
+    const renewing = listener ? gatedTransaction(handle, listener).withoutPlugins() : own;
     gate?.open();
     this.#phase = 'ddl';
     // In a transaction only between two statements of the DDL. In a real one nobody sees the row,
     // but the statement tells Postgres that the session is not idle; and a dialect whose `begin`
     // does nothing keeps its lease.
-    const renewing = gate ? gatedTransaction(handle, gate.forRenewals()).withoutPlugins() : own;
     const renewal = setInterval(() => {
       if (gate?.isIdle ?? true) this.#claim.renew(renewing);
     }, this.#call.settings.leaseMs / 3);

@@ -121,18 +121,6 @@ export class DdlGate implements Gate {
     throw this.end.error;
   }
 
-  /**
-   * The gate of renewals: it hears of a failure before the next statement of the DDL gets the
-   * connection, which may run outside of the transaction that has just been ended.
-   */
-  forRenewals(): Gate {
-    return {
-      enter: () => Promise.resolve(),
-      fail: (error) => this.fail(error),
-      leave: () => {},
-    };
-  }
-
   #check(sql: string): void {
     // Kysely before 0.28 would send it on a connection that serves somebody else by now.
     if (!this.#isOpen) throw this.#refuse(sql, NOT_AWAITED);

@@ -18,11 +18,11 @@ import type {
 /** What a {@linkcode Gate} is told of each statement that the caller's DDL issues. */
 export interface Gate {
   /** Before it is sent on `connection`. Throws to refuse it. */
-  enter(query: CompiledQuery, connection: Handle): Promise<void>;
+  enter?(query: CompiledQuery, connection: Handle): Promise<void>;
   /** After it, if it failed. */
   fail(error: unknown): void;
   /** After it, in any case. */
-  leave(): void;
+  leave?(): void;
 }
 
 /**
@@ -111,28 +111,28 @@ function instanceOf(
 function gated(connection: Connection, gate: Gate): Connection {
   // One at a time: in a transaction Kysely waits for each before it sends the next one.
   async function executeQuery(query: CompiledQuery, ...rest: unknown[]): Promise<QueryResult> {
-    await gate.enter(query, connection);
+    await gate.enter?.(query, connection);
     try {
       return await connection.executeQuery(query, ...rest);
     } catch (error) {
       gate.fail(error);
       throw error;
     } finally {
-      gate.leave();
+      gate.leave?.();
     }
   }
   async function* streamQuery(
     query: CompiledQuery,
     ...rest: unknown[]
   ): AsyncIterableIterator<QueryResult> {
-    await gate.enter(query, connection);
+    await gate.enter?.(query, connection);
     try {
       yield* connection.streamQuery(query, ...rest);
     } catch (error) {
       gate.fail(error);
       throw error;
     } finally {
-      gate.leave();
+      gate.leave?.();
     }
   }
   return new Proxy(connection, {

@@ -339,9 +339,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a renewal that ends the transaction stops nothing',
-    file: 'gate.ts',
-    find: 'fail: (error) => this.fail(error),',
-    replace: 'fail: () => {},',
+    file: 'attempt.ts',
+    find: '{ fail: (error: unknown) => gate.fail(error) }',
+    replace: '{ fail: () => {} }',
   },
   {
     name: "a transaction's DDL does not renew its claim",
