@@ -6,7 +6,7 @@
 
 /** What a field must be: its type, what else must hold, and both in words. */
 export interface Rule {
-  readonly type: 'string' | 'number' | 'boolean' | 'object' | 'function' | 'any';
+  readonly type: 'string' | 'number' | 'boolean' | 'object' | 'any';
   readonly holds?: (value: never) => boolean;
   readonly words: string;
   readonly isRequired?: boolean;
@@ -42,15 +42,12 @@ export function checkFields(
   const all = Object.fromEntries(fields);
   for (const [field, rule] of Object.entries(rules)) {
     const given = all[field];
-    if (rule.type === 'any' || (given === undefined && !rule.isRequired)) continue;
-    const isPlan = field === 'ddl' && typeof given === 'object';
-    if (given === null || (typeof given !== rule.type && !isPlan)) {
-      throw new TypeError(problem(path + field, rule.words, given));
-    }
-    if (rule.holds?.(given as never) === false) {
-      const Problem = rule.type === 'object' ? TypeError : RangeError;
-      throw new Problem(problem(path + field, rule.words, given));
-    }
+    if (given === undefined && !rule.isRequired) continue;
+    const isOfType = rule.type === 'any' || (given !== null && typeof given === rule.type);
+    if (isOfType && rule.holds?.(given as never) !== false) continue;
+    const isOutOfRange = isOfType && (rule.type === 'string' || rule.type === 'number');
+    const Problem = isOutOfRange ? RangeError : TypeError;
+    throw new Problem(problem(path + field, rule.words, given));
   }
   return all;
 }

@@ -28,7 +28,13 @@ export type Settings =
 
 export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   version: { ...text(255, 'characters', (value) => value.length), isRequired: true },
-  ddl: { type: 'function', words: 'be a function or a plan', isRequired: true },
+  ddl: {
+    type: 'any',
+    holds: (ddl?: { statements?: unknown }) =>
+      typeof ddl === 'function' || Array.isArray(ddl?.statements),
+    words: 'be a function or a plan',
+    isRequired: true,
+  },
   marker: {
     type: 'string',
     holds: (value: string) => /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/.test(value),
@@ -111,7 +117,6 @@ export function parseConfig(config: unknown): Settings {
 
 function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Run {
   if (typeof ddl === 'function') return ddl as unknown as Run;
-  if (!Array.isArray(ddl.statements)) throw new TypeError(problem('ddl', RULES.ddl.words, ddl));
   return (db) => replay(db as Handle, statementsOfPlan(ddl));
 }
 
