@@ -9,7 +9,7 @@ import { bootstrap } from './bootstrap.ts';
 import type { BootstrapConfig } from './config.ts';
 import { ANYTHING, checkFields, duration } from './fields.ts';
 import { databaseOf } from './database.ts';
-import { builderOf, compile, type Database, type KyselyLike, tableOf } from './kysely.ts';
+import { type Database, type KyselyLike, tableOf } from './kysely.ts';
 import type { BootstrapResult } from './result.ts';
 import { parseConfig, RULES } from './settings.ts';
 
@@ -171,7 +171,7 @@ export function createBootstrap<K extends KyselyLike>(
 /** Where plugins, as for a schema or a prefix, lead a table: one database may have many ledgers. */
 function placeOf(db: Database): string {
   if (db.getExecutor().plugins.length === 0) return '';
-  return JSON.stringify(tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())));
+  return JSON.stringify(tableOf(db, 't'));
 }
 
 function settled({ version, strategy }: BootstrapResult): BootstrapResult {

@@ -71,7 +71,7 @@ export function placedOf(
     : placed.withoutPlugins();
   // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
   // answers is not for them: one that parses JSON would make another thing of some versions.
-  const table = tableOf(compile(builderOf(placed).selectFrom!(marker).selectAll!()));
+  const table = tableOf(placed, marker);
   const ledger = new Ledger(table, dialect);
   return { db: placed, handle, dialect, ledger, schema: schema && table.schema, marker };
 }

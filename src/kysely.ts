@@ -107,13 +107,13 @@ export function plain(sql: string, parameters: readonly unknown[] = []): Compile
   return { sql, parameters, query, queryId } as CompiledQuery;
 }
 
-/** The table that a compiled `select` reads, as the caller's plugins left its name. */
-export function tableOf(select: CompiledQuery): { schema?: string; name: string } {
-  const { from } = select.query as {
+/** A table as an instance finds it: where its schema and its plugins lead the name. */
+export function tableOf(db: Database, table: string): { schema: string | undefined; name: string } {
+  const { from } = compile(builderOf(db).selectFrom!(table).selectAll!()).query as {
     from: { froms: [{ table: { schema?: { name: string }; identifier: { name: string } } }] };
   };
   const { schema, identifier } = from.froms[0].table;
-  return schema ? { schema: schema.name, name: identifier.name } : { name: identifier.name };
+  return { schema: schema?.name, name: identifier.name };
 }
 
 /** What a statement is by Kysely's operation node; a text that it has not built is a `RawNode`. */

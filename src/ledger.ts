@@ -59,7 +59,7 @@ const LINES: Readonly<Record<Dialect, string>> = {
 /** Builds the statements about one ledger table. */
 export class Ledger {
   /** The table as the caller's plugins left its name. */
-  readonly table: { readonly schema?: string; readonly name: string };
+  readonly table: { readonly schema: string | undefined; readonly name: string };
   readonly #dialect: Dialect;
   readonly #path: string;
   readonly #clock: string;

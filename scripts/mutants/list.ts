@@ -596,7 +596,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'memory: a prefix is no place of its own',
     file: 'create_bootstrap.ts',
-    find: "tableOf(compile(builderOf(db).selectFrom!('t').selectAll!()))",
-    replace: "tableOf(compile(builderOf(db).selectFrom!('t').selectAll!())).schema",
+    find: "tableOf(db, 't')",
+    replace: "tableOf(db, 't').schema",
   },
 ];
