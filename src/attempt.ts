@@ -172,7 +172,7 @@ export class Attempt {
       if (this.#claim.holds(rows, 'installed')) return rows;
     }
     // In a real transaction there is nothing left to release; but not every dialect has one.
-    await this.#claim.release(this.#call.db.withoutPlugins());
+    await this.#claim.release();
     throw error;
   }
 

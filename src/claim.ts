@@ -190,9 +190,9 @@ export class Claim {
    * As {@linkcode giveBack}, if it was sent, and with patience, so not where a connection is held. A
    * failure is logged, as the lease runs out anyway.
    */
-  async release(handle: Handle): Promise<void> {
+  async release(): Promise<void> {
     if (!this.#isSent) return;
-    await patiently(() => this.giveBack(handle)).catch((error) => {
+    await patiently(() => this.giveBack(this.#call.handle)).catch((error) => {
       if (!isMissingTable(error) && !isMissingColumn(error)) {
         this.#call.logError('a claim was not released', error);
       }

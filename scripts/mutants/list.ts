@@ -268,7 +268,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a failed try keeps its claim',
     file: 'attempt.ts',
-    find: 'await this.#claim.release(this.#call.db.withoutPlugins());',
+    find: 'await this.#claim.release();',
     replace: '',
   },
   {
