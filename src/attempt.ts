@@ -107,7 +107,12 @@ export class Attempt {
       if (gate?.isIdle ?? true) this.#claim.renew(renewing);
     }, this.#call.settings.leaseMs / 3);
     try {
-      await this.#ddl(instance);
+      // What it comes to after it was given up is an error of nobody's.
+      const run = () => Promise.race([runAll(this.#work.ddl, instance), this.#givenUp.promise]);
+      await watchDdl(this.#call, run);
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
     } finally {
       clearInterval(renewal);
       gate?.close();
@@ -119,17 +124,6 @@ export class Attempt {
     if (gate?.end) throw gate.end.error;
     // A statement was held back, so the schema is not whole, whoever has the claim.
     if (this.#claim.refusal) throw this.#claim.refusal;
-  }
-
-  async #ddl(instance: Database): Promise<void> {
-    try {
-      // What it comes to after it was given up is an error of nobody's.
-      const run = () => Promise.race([runAll(this.#work.ddl, instance), this.#givenUp.promise]);
-      await watchDdl(this.#call, run);
-    } catch (error) {
-      this.#failure = { error };
-      throw error;
-    }
   }
 
   async #finish(handle: Handle): Promise<LedgerRow[]> {
