@@ -129,7 +129,6 @@ export class Attempt {
   async #finish(handle: Handle): Promise<LedgerRow[]> {
     const checksum = await checksumToKeep(this.#call, this.#work, this.#gate?.changes);
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
-    let cause: unknown;
     try {
       // A statement was held back, so the schema is not whole; and one may come while this finishes.
       if (this.#gate.refusal) throw this.#gate.refusal;
@@ -143,11 +142,11 @@ export class Attempt {
       // The table that was made for the claim is gone with the transaction that SQLite has ended.
       const isGone = isTransactionGone(error) || isMissingTable(error);
       if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
-      cause = failure?.error ?? error;
+      const caught = abortedError(this.#call, 'caught', failure?.error ?? error);
+      this.#call.ddlErrors.add(caught);
+      throw caught;
     }
-    const aborted = abortedError(this.#call, cause === undefined ? 'ended' : 'caught', cause);
-    if (cause !== undefined) this.#call.ddlErrors.add(aborted);
-    throw aborted;
+    throw abortedError(this.#call, 'ended', undefined);
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
