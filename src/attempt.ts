@@ -122,20 +122,19 @@ export class Attempt {
     }
     // Whatever the DDL made of it, or a last renewal has found.
     if (gate?.end) throw gate.end.error;
-    // A statement was held back, so the schema is not whole, whoever has the claim.
-    if (this.#claim.refusal) throw this.#claim.refusal;
   }
 
   async #finish(handle: Handle): Promise<LedgerRow[]> {
     const checksum = await checksumToKeep(this.#call, this.#work, this.#gate?.changes);
+    // A statement was held back, so the schema is not whole, whoever has the claim.
+    if (this.#claim.refusal) throw this.#claim.refusal;
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     try {
-      // A statement was held back, so the schema is not whole; and one may come while this finishes.
-      if (this.#gate.refusal) throw this.#gate.refusal;
       const isPostgres = this.#call.dialect === 'postgres';
       const further = isPostgres ? `, ${pathRestored(this.#call.schema)}` : '';
       const rows = await this.#claim.finish(handle, checksum, further);
-      if (this.#gate.refusal) throw this.#gate.refusal;
+      // One may have come too late, while this was under way.
+      if (this.#claim.refusal) throw this.#claim.refusal;
       if (rows) return rows;
     } catch (error) {
       const failure = this.#gate.lastFailure;

@@ -6,7 +6,7 @@
 
 import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
-import { LeaseLostError } from './errors.ts';
+import { LeaseLostError, type SchemaError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
 import type { ClaimExtras, Entry, Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
@@ -17,8 +17,8 @@ import { deadOwners } from './work.ts';
 export class Claim {
   /** The random name that its rows carry. */
   readonly owner: string = crypto.randomUUID();
-  /** What was thrown in place of a statement of the DDL, which may have caught it. */
-  refusal: LeaseLostError | undefined;
+  /** The first error in place of a statement of the DDL, which may have caught it, or not awaited. */
+  refusal: SchemaError | undefined;
   readonly #call: Call;
   readonly #entries: readonly Entry[];
   readonly #names: readonly string[];

@@ -28,8 +28,6 @@ export class DdlGate implements Gate {
   lastFailure: { readonly error: unknown } | undefined;
   /** Why no further statement is sent: the transaction is gone, or nobody waits for it. */
   end: { readonly error: unknown } | undefined;
-  /** The first refusal of a statement, which the DDL may have caught, or not awaited. */
-  refusal: StatementRefusedError | undefined;
   readonly #call: Call;
   readonly #claim: Claim;
   /** Whether the DDL is running: no statement passes before or after. */
@@ -129,7 +127,7 @@ export class DdlGate implements Gate {
 
   #refuse(sql: string, reason: string): StatementRefusedError {
     const error = new StatementRefusedError(sql, reason, this.#call.details);
-    this.refusal ??= error;
+    this.#claim.refusal ??= error;
     this.#call.ddlErrors.add(error);
     return error;
   }

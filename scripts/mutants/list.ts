@@ -292,8 +292,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a statement that was held back is forgotten',
     file: 'attempt.ts',
-    find: 'if (this.#claim.refusal) throw this.#claim.refusal;',
-    replace: '',
+    find: 'if (this.#claim.refusal) throw this.#claim.refusal;\n    if (!this.#gate)',
+    replace: 'if (!this.#gate)',
   },
   {
     name: 'the error of a DDL waits for the end of its unit',
@@ -328,7 +328,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'statements that came too late are not missed',
     file: 'gate.ts',
-    find: 'this.refusal ??= error;',
+    find: 'this.#claim.refusal ??= error;',
     replace: '',
   },
   {
