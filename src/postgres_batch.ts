@@ -59,23 +59,21 @@ export function postgresBatch(pool: PostgresPoolLike): AtomicBatch {
       // an 'error' has none. The query that was under way rejects all the same.
       const ignore = () => {};
       client.on?.('error', ignore);
+      let isReleased = false;
       const release = (isBroken: boolean) => {
+        isReleased = true;
         client.release(isBroken);
         client.removeListener?.('error', ignore);
       };
       // A query that is never answered must not keep its client for ever.
-      let isAbandoned = false;
-      const abandon = () => {
-        isAbandoned = true;
-        release(true);
-      };
+      const abandon = () => release(true);
       signal?.addEventListener('abort', abandon);
       try {
         const rows = await runOn(client, statements, signal);
-        if (!isAbandoned) release(false);
+        if (!isReleased) release(false);
         return rows;
       } catch (error) {
-        if (isAbandoned) throw error;
+        if (isReleased) throw error;
         // The caller need not wait for it. A client that cannot even roll back is closed, never lent
         // again in a half-open state.
         const rollback = statements.length > 1 ? client.query('rollback') : Promise.resolve();
