@@ -7,7 +7,7 @@
 import { contentionOf } from './contention.ts';
 import { databaseOf } from './database.ts';
 import { messageOf, NotAdoptableError } from './errors.ts';
-import { checkFields, problem } from './fields.ts';
+import { checkFields, type Rule } from './fields.ts';
 import { builderOf, compile, type Fluent, type KyselyLike } from './kysely.ts';
 import { RULES } from './settings.ts';
 import { schemaStatus, type StatusOptions } from './status.ts';
@@ -30,6 +30,15 @@ export interface AdoptResult {
 const MIGRATIONS = 'kysely_migration';
 const LOCK = 'kysely_migration_lock';
 const DAY_MS = 86_400_000;
+
+const NAMES: Rule = {
+  type: 'object',
+  holds: (value: unknown) =>
+    Array.isArray(value) && value.length > 0 && new Set(value).size === value.length &&
+    value.every((name) => typeof name === 'string' && name !== ''),
+  words: 'be a list of one or more distinct names',
+  isRequired: true,
+};
 
 /**
  * Records migrations as executed in the tables of Kysely's own `Migrator`, as Kysely makes them, so
@@ -58,11 +67,7 @@ const DAY_MS = 86_400_000;
  */
 export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Promise<AdoptResult> {
   const { migrations, version, ...status } = options;
-  checkFields('options', { version }, { version: RULES.version });
-  if (!isNames(migrations)) {
-    const words = 'be a list of one or more distinct names';
-    throw new TypeError(problem('migrations', words, migrations));
-  }
+  checkFields('options', { version, migrations }, { version: RULES.version, migrations: NAMES });
   const details = { marker: options.marker ?? 'migrations', version, action: 'hand over' };
   const entries = await patiently(() => schemaStatus(db, status));
   const entry = entries.find((row) => row.version === version);
@@ -139,19 +144,13 @@ interface Introspection {
 
 /** The tables as every version of Kysely from 0.27 on makes them. */
 function tables(placed: Fluent): Fluent[] {
-  const required = (column: Fluent) => column.notNull!();
   const key = (column: Fluent) => column.notNull!().primaryKey!();
   return [
     placed.schema!.createTable!(MIGRATIONS).ifNotExists!()
       .addColumn!('name', 'varchar(255)', key)
-      .addColumn!('timestamp', 'varchar(255)', required),
+      .addColumn!('timestamp', 'varchar(255)', (column: Fluent) => column.notNull!()),
     placed.schema!.createTable!(LOCK).ifNotExists!()
       .addColumn!('id', 'varchar(255)', key)
       .addColumn!('is_locked', 'integer', (column: Fluent) => column.notNull!().defaultTo!(0)),
   ];
-}
-
-function isNames(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length > 0 && new Set(value).size === value.length &&
-    value.every((name) => typeof name === 'string' && name !== '');
 }
