@@ -6,7 +6,7 @@
 
 import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
-import { type Call, callOn, type DdlHooks, readRows, watchDdl } from './call.ts';
+import { type Call, callOn, type DdlHooks, readRows, timeoutError, watchDdl } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
 import {
   contentionOf,
@@ -25,7 +25,6 @@ import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
 import type { BootstrapResult } from './result.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
-import { timeoutError } from './timeout.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
 /**
