@@ -64,8 +64,8 @@ export function placedOf(
   const marker = dialect === 'postgres' ? name.toLowerCase() : name;
   const handle = batch
     ? {
-      executeQuery: async (query: CompiledQuery) => ({
-        rows: (await batch.execute([query]))[0] ?? [],
+      executeQuery: async ({ sql, parameters }: CompiledQuery) => ({
+        rows: (await batch.execute([{ sql, parameters }]))[0] ?? [],
       }),
     }
     : placed.withoutPlugins();

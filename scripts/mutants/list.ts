@@ -131,6 +131,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '(leaseUntil ?? Infinity) < Date.now()',
   },
   {
+    name: 'a claim that a wrong clock has dated holds',
+    file: 'ledger_row.ts',
+    find: ' || (since ?? 0) > clock + UNREAL_MS',
+    replace: '',
+  },
+  {
     name: 'a row without a state is a claim',
     file: 'ledger_row.ts',
     find: "row.state === null || row.state === undefined || row.state === 'installed'",
@@ -453,8 +459,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: "whoever does not wait is told nothing of the DDL's error",
     file: 'bootstrap.ts',
     find:
-      "return isSecond && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';",
-    replace: "return isSecond && this.#settings.version === '' ? 'at-once' : 'after-a-pause';",
+      "return !isPassing && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';",
+    replace: "return !isPassing && this.#settings.version === '' ? 'at-once' : 'after-a-pause';",
+  },
+  {
+    name: 'under a lease a busy DDL has one more chance only',
+    file: 'bootstrap.ts',
+    find: "(contention === 'busy' && this.#strategy === 'lease')",
+    replace: 'false',
   },
   {
     name: 'whoever assumed a fresh database calls it contention',

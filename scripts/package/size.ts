@@ -15,7 +15,7 @@ export interface SizeLimit {
   readonly entry: string;
   /** What the project wants. */
   readonly goal: number;
-  /** What fails the check: a little more than what was measured last. */
+  /** What fails the check: more than what was measured last, as compressors differ a little. */
   readonly limit: number;
 }
 
@@ -25,13 +25,13 @@ export const SIZE_LIMITS: readonly SizeLimit[] = [
     what: 'bootstrapSchema alone',
     entry: `export { bootstrapSchema } from './mod.js';`,
     goal: 5_000,
-    limit: 16_340,
+    limit: 16_350,
   },
   {
     what: 'the whole package (but ./testing)',
     entry: `export * from './mod.js';`,
     goal: 10_000,
-    limit: 19_530,
+    limit: 19_640,
   },
 ];
 
