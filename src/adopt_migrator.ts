@@ -43,8 +43,9 @@ const NAMES: Rule = {
 /**
  * Records migrations as executed in the tables of Kysely's own `Migrator`, as Kysely makes them, so
  * that an app whose first schema was installed by `bootstrapSchema` moves on to `Migrator` without
- * running its first migration again. Harmless to repeat, and to race. It uses the default names of
- * Migrator's tables, and `schema` is its `migrationTableSchema`.
+ * running its first migration again. Harmless to repeat, and to race, with the same list or one that
+ * goes on where that ends. It uses the default names of Migrator's tables, and `schema` is its
+ * `migrationTableSchema`.
  *
  * @example
  * ```ts
@@ -103,8 +104,8 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
     before.map(({ name, timestamp }) => [String(name), Date.parse(String(timestamp)) || 0]),
   );
   // The same for all callers, and long past by any of their clocks.
-  const fromMs = Math.min(entry.since?.getTime() ?? Infinity, Date.now()) - DAY_MS;
-  const rows = rowsBetween(known, migrations, fromMs);
+  const fromMs = (entry.since?.getTime() ?? DAY_MS) - DAY_MS;
+  const rows = rowsBetween(known, migrations, Math.min(fromMs, Date.now() - DAY_MS / 2));
   if (rows.length === 0) return { adopted: [] };
   const insert = placed.insertInto!(MIGRATIONS).values!(rows).onConflict!(ignore);
   const { rows: made } = await run(insert.returning!('name'));
@@ -112,10 +113,11 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
 }
 
 /**
- * Rows for the migrations that are not known yet. Migrator takes them in the order of their time, and
- * demands that of their names, by code units: so each has a time after that of the one before it, from
- * `fromMs` on, and before those of the known ones behind it. Where these leave no room it has the same
- * time, among which Migrator goes by name in the order of a language.
+ * Rows for the migrations that are not known yet, from `fromMs` on. Migrator takes them in the order
+ * of their time, and demands that of their names, by code units: so each has a time after that of the
+ * one before it, and before those of the known ones behind it. Where these leave no room it has the same
+ * time, among which Migrator goes by name in the order of a language. None is in the future, where what
+ * Migrator runs right afterwards would come before it.
  */
 function rowsBetween(
   known: ReadonlyMap<string, number>,
@@ -123,7 +125,7 @@ function rowsBetween(
   fromMs: number,
 ): { name: string; timestamp: string }[] {
   const names = [...new Set([...known.keys(), ...migrations])].sort();
-  let next = Infinity;
+  let next = Date.now();
   const latest = names.toReversed().map((name) =>
     next = Math.min(next - 1, known.get(name) ?? next)
   );

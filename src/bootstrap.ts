@@ -218,10 +218,13 @@ class Bootstrap {
     // Under a lease the next statement may read from a replica that lags behind our own writes.
     const isBehind = this.#strategy === 'lease' && !isFromDdl && isMissingTable(error);
     const contention = isBehind ? 'busy' : contentionOf(error);
-    // Under a lease each statement of the DDL may meet those who look and claim. It is idempotent.
-    const isPassing = contention === 'race' || (contention !== undefined && !isFromDdl) ||
-      (contention === 'busy' && this.#strategy === 'lease');
-    const isWorthIt = isPassing || (contention !== undefined && this.#secondChances-- > 0);
+    const { onContention } = this.#settings;
+    const isPassing = contention === 'race' || (contention !== undefined && !isFromDdl);
+    // Under a lease each statement of the DDL may meet those who look and claim, and it is idempotent.
+    const isRepeatable = contention === 'busy' && this.#strategy === 'lease' &&
+      onContention === 'wait';
+    const isWorthIt = isPassing || isRepeatable ||
+      (contention !== undefined && this.#secondChances-- > 0);
     this.#lastContention = error;
     const end = this.#call.patience.exhausted();
     if (!isWorthIt || end) {
@@ -230,7 +233,7 @@ class Bootstrap {
     }
     this.#call.log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.
-    return !isPassing && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';
+    return !isPassing && onContention === 'return' ? 'at-once' : 'after-a-pause';
   }
 
   async #modernize(): Promise<void> {

@@ -135,7 +135,10 @@ export class Claim {
   // An answer that took as long as the lease proves nothing about it.
   #throwIfLost(): void {
     if (this.#isOverdue) this.#isLost = true;
-    if (this.#isLost) throw this.refusal ??= this.#lost('may have been taken over');
+    if (!this.#isLost) return;
+    const lost = this.#lost('may have been taken over');
+    this.refusal ??= lost;
+    throw lost;
   }
 
   get #isOverdue(): boolean {

@@ -13,7 +13,7 @@ export interface Rule {
 }
 
 // The longest delay that timers of every runtime keep.
-const LONGEST_MS = 2_147_483_647;
+export const LONGEST_MS = 2_147_483_647;
 
 /**
  * Checks each field of an object by its rule; leaves out what is undefined. Messages name the object

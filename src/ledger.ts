@@ -8,8 +8,8 @@
  * @module
  */
 
+import { LONGEST_MS } from './fields.ts';
 import { type CompiledQuery, plain } from './kysely.ts';
-import { UNREAL_MS } from './ledger_row.ts';
 import { escaped, quote, quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
@@ -138,12 +138,15 @@ export class Ledger {
     );
   }
 
-  /** Deletes claims that have run out, and whatever this owner has claimed. */
+  /**
+   * Deletes claims that have run out, and whatever this owner has claimed. One that holds longer than
+   * any can was dated by a clock that was wrong, and would hold until then.
+   */
   discard(dead: readonly string[], owner: string): CompiledQuery {
     return plain(
       `delete from ${this.#path} where state = 'installing' and (owner = ${quoted(owner)} ` +
         `or owner in (${dead.map(quoted).join(', ')}) ` +
-        `and (lease < ${this.#clock} or since > ${this.#clock} + ${UNREAL_MS}))`,
+        `and lease not between ${this.#clock} and ${this.#clock} + ${LONGEST_MS})`,
     );
   }
 

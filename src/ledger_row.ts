@@ -4,6 +4,8 @@
  * @module
  */
 
+import { LONGEST_MS } from './fields.ts';
+
 /** A row of the ledger. Release 1.0.0 wrote nothing but the name. */
 export interface LedgerRow {
   readonly name: string;
@@ -14,7 +16,7 @@ export interface LedgerRow {
   readonly since?: number | undefined;
   /** Until when a claim holds, likewise. */
   readonly leaseUntil?: number | undefined;
-  /** True for a claim that has run out by the database's clock, or that a wrong clock has dated. */
+  /** True for a claim that has run out by the database's clock, or holds longer than any can. */
   readonly expired: boolean;
   /** The version that a step led from. */
   readonly previous?: string | undefined;
@@ -23,24 +25,20 @@ export interface LedgerRow {
   readonly isUnfamiliar?: boolean;
 }
 
-/** A claim dated so far in the future is of a clock that was wrong, and would hold until then. */
-export const UNREAL_MS = 3_600_000;
-
 /** Reads what a look at the ledger, or a guard, has returned. */
 export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
   return rows.map((row) => {
-    const [since, leaseUntil] = [numberOf(row.since), numberOf(row.lease)];
-    const clock = Number(row.clock);
-    const hasRunOut = (leaseUntil ?? Infinity) < clock || (since ?? 0) > clock + UNREAL_MS;
+    const [leaseUntil, clock] = [numberOf(row.lease), Number(row.clock)];
     const installed = row.state === null || row.state === undefined || row.state === 'installed';
     return {
       name: String(row.name),
       isUnfamiliar: !('lease' in row) && Object.keys(row).join() !== 'name,clock',
       installed,
       owner: textOf(row.owner),
-      since,
+      since: numberOf(row.since),
       leaseUntil,
-      expired: !installed && hasRunOut,
+      expired: !installed && leaseUntil !== undefined &&
+        (leaseUntil < clock || leaseUntil > clock + LONGEST_MS),
       previous: textOf(row.previous),
       checksum: textOf(row.checksum),
     };

@@ -82,12 +82,12 @@ export async function schemaStatus(
     };
     return found
       .sort((a, b) => (a.since ?? 0) - (b.since ?? 0) || depthOf(a) - depthOf(b))
-      .map(({ name, installed, since, owner, leaseUntil, previous, checksum }) => ({
+      .map(({ name, installed, since, owner, leaseUntil, expired, previous, checksum }) => ({
         version: name,
         state: installed ? 'installed' : 'installing',
         since: since === undefined ? undefined : new Date(since),
         owner,
-        leaseLeftMs: leaseUntil === undefined ? undefined : Math.max(0, leaseUntil - now),
+        leaseLeftMs: leaseUntil === undefined ? undefined : expired ? 0 : leaseUntil - now,
         previous,
         checksum,
       }));

@@ -100,8 +100,10 @@ export class Patience {
   /** One step of the back-off, cut short by deadline and signal. */
   async pause(): Promise<void> {
     this.check();
-    const { promise: over, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#nextPauseMs());
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const over = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#nextPauseMs());
+    });
     await this.race(over).finally(() => clearTimeout(timer));
   }
 
@@ -115,17 +117,21 @@ export class Patience {
     cut: (end: { error: unknown }) => { error: unknown } | undefined = (end) => end,
     againMs = LONGEST_STEP_MS,
   ): Promise<T> {
-    const { promise: over, reject } = Promise.withResolvers<never>();
-    const look = () => {
-      clearTimeout(timer);
-      const end = this.exhausted();
-      const final = end && cut(end);
-      if (final) return reject(final.error);
-      // A timer may fire a moment early, so the deadline itself is looked at again at once.
-      timer = setTimeout(look, end ? againMs : Math.max(this.#leftMs, 1));
-    };
-    let timer = setTimeout(look, this.isAborted ? 0 : this.#leftMs);
-    this.#signal?.addEventListener('abort', look);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let look = () => {};
+    const over = new Promise<never>((_, reject) => {
+      const lookAfter = (ms: number) => timer = setTimeout(look, ms);
+      look = () => {
+        clearTimeout(timer);
+        const end = this.exhausted();
+        const final = end && cut(end);
+        if (final) return reject(final.error);
+        // A timer may fire a moment early, so the deadline itself is looked at again at once.
+        lookAfter(end ? againMs : Math.max(this.#leftMs, 1));
+      };
+      lookAfter(this.isAborted ? 0 : this.#leftMs);
+      this.#signal?.addEventListener('abort', look);
+    });
     try {
       return await Promise.race([work, over]);
     } finally {

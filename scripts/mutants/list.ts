@@ -108,7 +108,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'discard: claims that still hold',
     file: 'ledger.ts',
-    find: 'and (lease < ${this.#clock} or since > ${this.#clock} + ${UNREAL_MS})',
+    find: 'and lease not between ${this.#clock} and ${this.#clock} + ${LONGEST_MS}',
     replace: '',
   },
   {
@@ -127,13 +127,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "expiry by the caller's clock",
     file: 'ledger_row.ts',
-    find: '(leaseUntil ?? Infinity) < clock',
-    replace: '(leaseUntil ?? Infinity) < Date.now()',
+    find: '(leaseUntil < clock',
+    replace: '(leaseUntil < Date.now()',
   },
   {
     name: 'a claim that a wrong clock has dated holds',
     file: 'ledger_row.ts',
-    find: ' || (since ?? 0) > clock + UNREAL_MS',
+    find: ' || leaseUntil > clock + LONGEST_MS',
     replace: '',
   },
   {
@@ -458,14 +458,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "whoever does not wait is told nothing of the DDL's error",
     file: 'bootstrap.ts',
-    find:
-      "return !isPassing && this.#settings.onContention === 'return' ? 'at-once' : 'after-a-pause';",
+    find: "return !isPassing && onContention === 'return' ? 'at-once' : 'after-a-pause';",
     replace: "return !isPassing && this.#settings.version === '' ? 'at-once' : 'after-a-pause';",
   },
   {
     name: 'under a lease a busy DDL has one more chance only',
     file: 'bootstrap.ts',
-    find: "(contention === 'busy' && this.#strategy === 'lease')",
+    find: "contention === 'busy' && this.#strategy === 'lease' && onContention === 'wait'",
     replace: 'false',
   },
   {

@@ -135,11 +135,14 @@ export const cases: readonly LifeCase[] = [
       const db = t.connect();
       await claim(db, '0002', '0001', 60_000);
       await claim(db, '0003', '0002', -60_000);
+      await claim(db, '0004', '0003', 10 * 365 * 86_400_000);
       const entries = new Map((await status(t.caller())).map((entry) => [entry.version, entry]));
       const [live, dead] = [entries.get('0002')!, entries.get('0003')!];
       assert.deepEqual([live.state, dead.state], ['installing', 'installing']);
       assert.ok(live.leaseLeftMs! > 30_000 && live.leaseLeftMs! <= 65_000, `${live.leaseLeftMs}`);
       assert.equal(dead.leaseLeftMs, 0);
+      // Of a clock that was wrong: it holds nobody up.
+      assert.equal(entries.get('0004')!.leaseLeftMs, 0);
       assert.deepEqual([live.owner, dead.owner], ['somebody', 'somebody']);
       assert.equal(entries.get('0001')!.leaseLeftMs, undefined);
     },
