@@ -105,7 +105,7 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    * - `'transaction'`: claim, DDL and finish in one transaction.
    * - `'lease'`: statements of their own under a renewed claim, for drivers without transactions
    *   and for DDL that cannot run in one. The DDL must be idempotent, since it runs again after a
-   *   crash.
+   *   crash, or where one of its statements finds the database busy.
    * - `'auto'`: `'batch'` if there is one, else `'transaction'`; `'lease'` if the driver says that it
    *   has no transactions, or if `ddl` or a step declares no parameter, since then it must be using
    *   an instance of its own.
