@@ -302,6 +302,32 @@ export const cases: readonly Case[] = [
       assert.ok(await thrownBySleeper(t, db) instanceof LeaseLostError);
     },
   },
+  {
+    name: 'nor does one whose deadline passes while it renews its claim',
+    needs: { dialect: 'sqlite', transactions: true },
+    alone: true,
+    async run(t) {
+      const sent: string[] = [];
+      const now = Date.now;
+      const db = faulty(t.connect(), {
+        async query(text, send) {
+          sent.push(text);
+          const answer = await send();
+          if (RENEWAL.test(text)) await sleep(1_350);
+          return answer;
+        },
+      });
+      const waiting = bootstrap(t, db, async (db) => {
+        await sleep(350);
+        Date.now = () => now() + 60_000;
+        await createTable(db, 'one');
+      }, { strategy: 'transaction', leaseMs: 1_500, waitTimeoutMs: 1_600 });
+      await thrownAs(WaitTimeoutError, waiting);
+      await sleep(500);
+      Date.now = now;
+      assert.deepEqual(sent.filter((text) => text.includes('"one"')), []);
+    },
+  },
   ...Object.entries(
     {
       'an owner that slept past its lease does not finish, whatever its ddl has caught': {
