@@ -8,21 +8,16 @@ import { Attempt } from './attempt.ts';
 import { BatchAttempt } from './batch_attempt.ts';
 import { type Call, callOn, type DdlHooks, readRows, timeoutError, watchDdl } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
-import {
-  contentionOf,
-  isAdvisoryLockUnsupported,
-  isMissingColumn,
-  isMissingTable,
-  isTransactionUnsupported,
-} from './contention.ts';
+import { isMissingTable, isTransactionUnsupported } from './contention.ts';
 import { databaseOf } from './database.ts';
-import { messageOf, SchemaError } from './errors.ts';
+import { messageOf } from './errors.ts';
 import { checkInstalled } from './installed.ts';
 import type { Database, KyselyLike } from './kysely.ts';
 import type { LedgerRow } from './ledger_row.ts';
 import { checkLedger, modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
+import { Recovery } from './recovery.ts';
 import type { BootstrapResult } from './result.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { holderIn, type Work, workFor } from './work.ts';
@@ -97,20 +92,20 @@ export async function bootstrap(
 class Bootstrap {
   readonly #call: Call;
   readonly #settings: Settings;
+  readonly #recovery: Recovery;
   #strategy: Strategy;
   #isLedgerMissing = false;
   #isOutdated = false;
-  #secondChances = 1;
   #seen: readonly LedgerRow[] = [];
   #work: Work | undefined;
-  #lastContention: unknown;
 
   constructor(db: Database, settings: Settings, hooks: DdlHooks) {
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
     const timeout = () =>
-      timeoutError(this.#call, holderIn(settings, this.#seen), this.#lastContention);
+      timeoutError(this.#call, holderIn(settings, this.#seen), this.#recovery.lastContention);
     this.#call = callOn(db, settings, this.#strategy, hooks, timeout);
+    this.#recovery = new Recovery(this.#call);
   }
 
   async run(): Promise<BootstrapResult> {
@@ -137,9 +132,11 @@ class Bootstrap {
         if (this.#target) return this.#installed(this.#target, isFirst && isKnown);
         // It was not fresh, and nobody has looked yet at what it is.
         if (isAssumed) continue;
-        this.#lastContention = undefined;
+        this.#recovery.lastContention = undefined;
       } catch (error) {
-        if (this.#recover(error) === 'at-once') continue;
+        const next = this.#recovery.after(error, this.#strategy);
+        if (next === 'modernize') this.#isOutdated = true;
+        if (next !== 'pause') continue;
       }
       if (settings.onContention === 'return') return this.#result('pending');
       await patience.pause();
@@ -198,42 +195,6 @@ class Bootstrap {
       );
       return await this.#attempt();
     }
-  }
-
-  /** When to look again, if that may find better; throws what the caller is to see otherwise. */
-  #recover(error: unknown): 'at-once' | 'after-a-pause' {
-    const isFromDdl = this.#call.ddlErrors.has(error);
-    const isOurs = !isFromDdl && !(error instanceof SchemaError);
-    if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
-      this.#call.patience.check();
-      this.#isOutdated = true;
-      return 'at-once';
-    }
-    if (isOurs && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
-      this.#call.patience.check();
-      this.#call.useAdvisoryLock = false;
-      this.#call.log(`no advisory locks (${messageOf(error)}), so none are used`);
-      return 'at-once';
-    }
-    // Under a lease the next statement may read from a replica that lags behind our own writes.
-    const isBehind = this.#strategy === 'lease' && !isFromDdl && isMissingTable(error);
-    const contention = isBehind ? 'busy' : contentionOf(error);
-    const { onContention } = this.#settings;
-    const isPassing = contention === 'race' || (contention !== undefined && !isFromDdl);
-    // Under a lease each statement of the DDL may meet those who look and claim, and it is idempotent.
-    const isRepeatable = contention === 'busy' && this.#strategy === 'lease' &&
-      onContention === 'wait';
-    const isWorthIt = isPassing || isRepeatable ||
-      (contention !== undefined && this.#secondChances-- > 0);
-    this.#lastContention = error;
-    const end = this.#call.patience.exhausted();
-    if (!isWorthIt || end) {
-      if (isFromDdl && !isWorthIt) this.#call.hooks.onError?.(error);
-      throw isPassing && end ? end.error : error;
-    }
-    this.#call.log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
-    // Another caller need not be at work: whoever does not wait is told what the second try gets.
-    return !isPassing && onContention === 'return' ? 'at-once' : 'after-a-pause';
   }
 
   async #modernize(): Promise<void> {

@@ -433,7 +433,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'whatever the DDL throws is tried again',
-    file: 'bootstrap.ts',
+    file: 'recovery.ts',
     find: 'if (!isWorthIt || end) {',
     replace: 'if (end) {',
   },
@@ -457,13 +457,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "whoever does not wait is told nothing of the DDL's error",
-    file: 'bootstrap.ts',
-    find: "return !isPassing && onContention === 'return' ? 'at-once' : 'after-a-pause';",
-    replace: "return !isPassing && this.#settings.version === '' ? 'at-once' : 'after-a-pause';",
+    file: 'recovery.ts',
+    find: "return !isPassing && onContention === 'return' ? 'look' : 'pause';",
+    replace: "return 'pause';",
   },
   {
     name: 'under a lease a busy DDL has one more chance only',
-    file: 'bootstrap.ts',
+    file: 'recovery.ts',
     find: 'isPassing || isRepeatable ||',
     replace: 'isPassing || (isRepeatable && false) ||',
   },
@@ -600,9 +600,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'memory: a race that meets an abort is a failure',
-    file: 'bootstrap.ts',
-    find: 'if (isFromDdl && !isWorthIt) this',
-    replace: 'if (isFromDdl) this',
+    file: 'recovery.ts',
+    find: 'if (isFromDdl && !isWorthIt) hooks',
+    replace: 'if (isFromDdl) hooks',
   },
   {
     name: 'memory: a prefix is no place of its own',

@@ -322,9 +322,12 @@ export const cases: readonly Case[] = [
         Date.now = () => now() + 60_000;
         await createTable(db, 'one');
       }, { strategy: 'transaction', leaseMs: 1_500, waitTimeoutMs: 1_600 });
-      await thrownAs(WaitTimeoutError, waiting);
-      await sleep(500);
-      Date.now = now;
+      try {
+        await thrownAs(WaitTimeoutError, waiting);
+        await sleep(500);
+      } finally {
+        Date.now = now;
+      }
       assert.deepEqual(sent.filter((text) => text.includes('"one"')), []);
     },
   },
