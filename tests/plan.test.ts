@@ -6,19 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  CamelCasePlugin,
-  CompiledQuery,
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  sql,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely';
+import { CamelCasePlugin, CompiledQuery, type Kysely, sql } from 'kysely';
 
 import {
   type AtomicBatch,
@@ -42,6 +30,7 @@ import { pglite } from './engines/pglite.ts';
 import { pg } from './engines/postgres.ts';
 import type { RemoteD1 } from './engines/remote_d1.ts';
 import { sqlite } from './engines/sqlite.ts';
+import { offline } from './support/offline.ts';
 import { openSqlite } from './support/sqlite.ts';
 
 // deno-lint-ignore no-explicit-any
@@ -51,27 +40,6 @@ type Db = Kysely<any>;
 const timeout = 120_000;
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres'];
-
-/** An instance without a database. */
-function instance(dialect: Dialect): Db {
-  const driver = new DummyDriver();
-  driver.acquireConnection = () => Promise.reject(new Error('a connection was asked for'));
-  return new Kysely({
-    dialect: dialect === 'sqlite'
-      ? {
-        createAdapter: () => new SqliteAdapter(),
-        createDriver: () => driver,
-        createIntrospector: (db) => new SqliteIntrospector(db),
-        createQueryCompiler: () => new SqliteQueryCompiler(),
-      }
-      : {
-        createAdapter: () => new PostgresAdapter(),
-        createDriver: () => driver,
-        createIntrospector: (db) => new PostgresIntrospector(db),
-        createQueryCompiler: () => new PostgresQueryCompiler(),
-      },
-  });
-}
 
 function throughJson<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;
@@ -93,7 +61,7 @@ async function liveState(engine: Engine): Promise<unknown[][]> {
 
 test('a plan is plain JSON and one method', async () => {
   for (const dialect of DIALECTS) {
-    const plan = await planSchema(instance(dialect), createPerson);
+    const plan = await planSchema(offline(dialect), createPerson);
     assert.deepEqual(Object.keys(plan).sort(), ['checksum', 'dialect', 'schema', 'statements']);
     assert.deepEqual(throughJson(plan), {
       dialect,
@@ -120,7 +88,7 @@ test('what JSON has no word for comes back as it was', async () => {
       await db.executeQuery(CompiledQuery.raw('insert into t values ($1)', [value]));
     }
   };
-  const plan = throughJson(await planSchema(instance('postgres'), ddl));
+  const plan = throughJson(await planSchema(offline('postgres'), ddl));
   const sent: unknown[] = [];
   const batch: AtomicBatch = {
     database: {},
@@ -132,12 +100,12 @@ test('what JSON has no word for comes back as it was', async () => {
     },
   };
   const config = { version: VERSION, ddl: plan, batch, assumeFresh: true };
-  await bootstrapSchema(instance('postgres'), config);
+  await bootstrapSchema(offline('postgres'), config);
   assert.deepEqual(sent, values);
 
   const buffer = new Uint8Array([1, 2]).buffer;
   const ofBuffer = await planSchema(
-    instance('sqlite'),
+    offline('sqlite'),
     (db) => sql`insert into t values (${buffer})`.execute(db),
   );
   assert.deepEqual(ofBuffer.statements[0]!.parameters, [{ type: 'bytes', value: '0102' }]);
@@ -164,7 +132,7 @@ test('what has no form in JSON that comes back is refused by its type', async ()
     ] as const
   ) {
     const ddl = (db: Db) => db.executeQuery(CompiledQuery.raw('insert into t values (?)', [value]));
-    const planned = planSchema(instance('sqlite'), ddl);
+    const planned = planSchema(offline('sqlite'), ddl);
     await assert.rejects(planned.then(() => assert.fail(`not refused: ${name}`)), (error) => {
       assert.ok(error instanceof TypeError || error instanceof RangeError, `${name}: ${error}`);
       assert.match(error.message, /^Cannot plan the schema/, `${name}: ${error.message}`);
@@ -176,7 +144,7 @@ test('what has no form in JSON that comes back is refused by its type', async ()
 
 test('the checksum is over what the statements say, and over nothing else', async () => {
   const of = async (dialect: Dialect, ...all: [string, ...unknown[]][]) => {
-    const plan = await planSchema(instance(dialect), async (db) => {
+    const plan = await planSchema(offline(dialect), async (db) => {
       for (const [text, ...values] of all) {
         await db.executeQuery(CompiledQuery.raw(text, values));
       }
@@ -217,9 +185,9 @@ test('the checksum is over what the statements say, and over nothing else', asyn
 const EDITED = /that was edited: its checksum is another one/;
 
 test('refused before anything is sent: another dialect, another schema, an edited plan', async () => {
-  const plan = throughJson(await planSchema(instance('postgres'), createPerson));
+  const plan = throughJson(await planSchema(offline('postgres'), createPerson));
   const placed = throughJson(
-    await planSchema(instance('postgres'), createPerson, { schema: 'tenant' }),
+    await planSchema(offline('postgres'), createPerson, { schema: 'tenant' }),
   );
   const [statement] = plan.statements;
   const edited = { sql: statement!.sql.replace('integer', 'bigint'), parameters: [] };
@@ -237,19 +205,19 @@ test('refused before anything is sent: another dialect, another schema, an edite
     for (const strategy of ['auto', 'transaction', 'lease', 'batch'] as const) {
       const batch: AtomicBatch = { database: {}, execute: () => assert.fail('sent') };
       const config = { version: VERSION, ddl, strategy, batch, ...(schema && { schema }) };
-      const error = await thrownAs(TypeError, bootstrapSchema(instance(dialect), config));
+      const error = await thrownAs(TypeError, bootstrapSchema(offline(dialect), config));
       assert.match(error.message, message, what);
     }
   }
   for (const ddl of [{}, { statements: 'none' }, null, 'create table t (a int)']) {
     const config = { version: VERSION, ddl: ddl as never };
-    await thrownAs(TypeError, bootstrapSchema(instance('sqlite'), config));
+    await thrownAs(TypeError, bootstrapSchema(offline('sqlite'), config));
   }
 });
 
 test('a parameter may be edited, since the checksum is not over it', async () => {
   const plan = await planSchema(
-    instance('sqlite'),
+    offline('sqlite'),
     (db) => db.insertInto('t').values({ a: 'old' }).execute(),
   );
   const [statement] = plan.statements;
@@ -263,18 +231,18 @@ test('a parameter may be edited, since the checksum is not over it', async () =>
     },
   };
   const config = { version: VERSION, ddl: edited, batch, assumeFresh: true };
-  await bootstrapSchema(instance('sqlite'), config);
+  await bootstrapSchema(offline('sqlite'), config);
   assert.deepEqual(sent, [['new']]);
 });
 
 test('what is planned is bound by the rules of recording', async () => {
   const reads = (db: Db) => db.selectFrom('t').selectAll().execute();
-  const error = await thrownAs(NotRecordableError, planSchema(instance('sqlite'), reads));
+  const error = await thrownAs(NotRecordableError, planSchema(offline('sqlite'), reads));
   assert.match(error.message, /^Cannot plan the schema: "select \* from "t"" cannot be recorded/);
   assert.equal(error.marker, undefined);
-  await thrownAs(NotRecordableError, planSchema(instance('sqlite'), () => {}));
+  await thrownAs(NotRecordableError, planSchema(offline('sqlite'), () => {}));
   const commits = (db: Db) => sql`commit`.execute(db);
-  await thrownAs(StatementRefusedError, planSchema(instance('sqlite'), commits));
+  await thrownAs(StatementRefusedError, planSchema(offline('sqlite'), commits));
 });
 
 // Plans that are installed.
@@ -289,7 +257,7 @@ for (const engine of engines) {
       const strategies: Strategy[] = ['lease'];
       if (engine.transactions) strategies.push('transaction');
       if (subject) strategies.push('batch');
-      const plan = throughJson(await planSchema(instance(engine.dialect), richDdl(engine.dialect)));
+      const plan = throughJson(await planSchema(offline(engine.dialect), richDdl(engine.dialect)));
       for (const strategy of strategies) {
         await inDatabase(engine, async (database) => {
           const batch = strategy === 'batch'
@@ -341,7 +309,7 @@ test(
 
 test('sqlite3: the script makes what the ddl makes', { timeout }, async () => {
   const live = await liveState(sqlite);
-  const plan = await planSchema(instance('sqlite'), richDdl('sqlite'));
+  const plan = await planSchema(offline('sqlite'), richDdl('sqlite'));
   await inDatabase(sqlite, async (database) => {
     await runInSqlite(database.address!, plan.toSQL());
     assert.deepEqual(await stateOf(database, 'sqlite'), live);
@@ -350,7 +318,7 @@ test('sqlite3: the script makes what the ddl makes', { timeout }, async () => {
 
 test('psql: the script makes what the ddl makes', { timeout }, async () => {
   const live = await liveState(pg);
-  const plan = await planSchema(instance('postgres'), richDdl('postgres'));
+  const plan = await planSchema(offline('postgres'), richDdl('postgres'));
   await inDatabase(pg, async (database) => {
     await runInPostgres(database, plan.toSQL());
     assert.deepEqual(await stateOf(database, 'postgres'), live);
@@ -365,7 +333,7 @@ test('psql: the script makes what the ddl makes', { timeout }, async () => {
 test('wrangler: the script makes what the ddl makes', { timeout }, async () => {
   const { engine } = onD1;
   const live = await liveState(engine);
-  const plan = await planSchema(instance('sqlite'), richDdl('sqlite'));
+  const plan = await planSchema(offline('sqlite'), richDdl('sqlite'));
   await inDatabase(engine, async (database) => {
     await runAsWrangler(database.handle!() as RemoteD1, plan.toSQL());
     assert.deepEqual(await stateOf(database, 'sqlite'), live);
@@ -465,7 +433,7 @@ test('a parameter of a type without a safe literal is refused by its name', asyn
   ) {
     const mark = dialect === 'sqlite' ? '?' : '$1';
     const plan = await planSchema(
-      instance(dialect),
+      offline(dialect),
       (db) => db.executeQuery(CompiledQuery.raw(`insert into t values (${mark})`, [value])),
     );
     assert.throws(() => plan.toSQL(), (error) => {
@@ -480,7 +448,7 @@ test('a parameter of a type without a safe literal is refused by its name', asyn
 test('placeholders are found where they are, and only there', async () => {
   const scriptOf = async (dialect: Dialect, text: string, ...values: unknown[]) => {
     const plan = await planSchema(
-      instance(dialect),
+      offline(dialect),
       (db) => db.executeQuery(CompiledQuery.raw(text, values)),
     );
     return plan.toSQL();
@@ -571,7 +539,7 @@ test(
   { timeout },
   async () => {
     const shadow = openSqlite(':memory:');
-    const plan = await planSchema(instance('sqlite'), readingDdl, { shadow });
+    const plan = await planSchema(offline('sqlite'), readingDdl, { shadow });
     await shadow.destroy();
     assert.ok(plan.statements.every(({ sql }) => /^(create|alter|insert|update)/.test(sql)));
     assert.equal(plan.statements.length, 7);
@@ -592,7 +560,7 @@ test('the same on PGlite, in a schema as well', { timeout }, async () => {
   for (const schema of [undefined, 'tenant']) {
     await inDatabase(pglite, async (shadowed) => {
       const options = { shadow: shadowed.connect(), ...(schema && { schema }) };
-      const plan = throughJson(await planSchema(instance('postgres'), readingDdl, options));
+      const plan = throughJson(await planSchema(offline('postgres'), readingDdl, options));
       assert.equal(plan.statements.length, 7);
       for (const { engine, batchOn } of [onPostgres, onPGlite]) {
         await inDatabase(engine, async (database) => {
@@ -609,7 +577,7 @@ test('the same on PGlite, in a schema as well', { timeout }, async () => {
 
 test('the SQL of a plan is of the instance, its answers are of the shadow', async () => {
   const shadow = openSqlite(':memory:');
-  const db = instance('sqlite').withPlugin(new CamelCasePlugin());
+  const db = offline('sqlite').withPlugin(new CamelCasePlugin());
   const plan = await planSchema(db, async (db: Db) => {
     await db.schema.createTable('bigTable').addColumn('firstName', 'text').execute();
     await db.insertInto('bigTable').values({ firstName: 'x' }).execute();
@@ -628,7 +596,7 @@ test('the SQL of a plan is of the instance, its answers are of the shadow', asyn
 test('what writes though it looks like a read is in the plan', { timeout }, async () => {
   await inDatabase(pglite, async (database) => {
     const shadow = database.connect();
-    const plan = await planSchema(instance('postgres'), async (db) => {
+    const plan = await planSchema(offline('postgres'), async (db) => {
       await sql`create table t (id serial primary key, n int)`.execute(db);
       await sql`select setval('t_id_seq', 100)`.execute(db);
       await sql`select 1 as one into copied`.execute(db);
@@ -653,7 +621,7 @@ test('what writes though it looks like a read is in the plan', { timeout }, asyn
       'with "made"',
     ]);
   });
-  const pragmas = await planSchema(instance('sqlite'), async (db) => {
+  const pragmas = await planSchema(offline('sqlite'), async (db) => {
     await sql`pragma user_version(7)`.execute(db);
     await sql`pragma table_info(t)`.execute(db);
     await sql`pragma foreign_key_check`.execute(db);
@@ -668,7 +636,7 @@ test('what writes though it looks like a read is in the plan', { timeout }, asyn
 
 test('in a transaction, too, a shadow is introspected', async () => {
   const shadow = openSqlite(':memory:');
-  const plan = await planSchema(instance('sqlite'), async (db) => {
+  const plan = await planSchema(offline('sqlite'), async (db) => {
     await db.transaction().execute(async (trx) => {
       await createPerson(trx);
       const [found] = await trx.introspection.getTables();
@@ -682,7 +650,7 @@ test('an introspector that is a plain object is asked as it is', async () => {
   const shadow = openSqlite(':memory:');
   const getTables = () => Promise.resolve([{ name: 'told' }]);
   Object.defineProperty(shadow, 'introspection', { value: { getTables } });
-  const plan = await planSchema(instance('sqlite'), async (db) => {
+  const plan = await planSchema(offline('sqlite'), async (db) => {
     const [found] = await db.introspection.getTables();
     await db.schema.createTable(`as_${found!.name}`).addColumn('id', 'integer').execute();
   }, { shadow });
@@ -693,7 +661,7 @@ test('values are recorded as they are when they are bound', async () => {
   const day = new Date(0);
   const bytes = new Uint8Array([1]);
   const object = { list: [1] };
-  const { statements } = await planSchema(instance('postgres'), async (db) => {
+  const { statements } = await planSchema(offline('postgres'), async (db) => {
     for (let n = 0; n < 2; n++) {
       await db.insertInto('t').values({ day, bytes, object }).execute();
       day.setUTCDate(2);
@@ -722,7 +690,7 @@ test('a statement that fails on the shadow fails the plan, unchanged', async () 
     await db.insertInto('nothing_there').values({ a: 1 }).execute();
   };
   await assert.rejects(
-    planSchema(instance('sqlite'), ddl, { shadow }),
+    planSchema(offline('sqlite'), ddl, { shadow }),
     /no such table: nothing_there/,
   );
   await shadow.destroy();
@@ -730,7 +698,7 @@ test('a statement that fails on the shadow fails the plan, unchanged', async () 
 
 test('a stream is answered by the shadow', async () => {
   const shadow = openSqlite(':memory:');
-  const plan = await planSchema(instance('sqlite'), async (db: Db) => {
+  const plan = await planSchema(offline('sqlite'), async (db: Db) => {
     await createPerson(db);
     await db.insertInto('person').values([{ id: 1 }, { id: 2 }]).execute();
     const ids: unknown[] = [];
@@ -743,7 +711,7 @@ test('a stream is answered by the shadow', async () => {
 
 test('a statement that fails on the shadow and is caught is not in the plan', async () => {
   const shadow = openSqlite(':memory:');
-  const plan = await planSchema(instance('sqlite'), async (db: Db) => {
+  const plan = await planSchema(offline('sqlite'), async (db: Db) => {
     await createPerson(db);
     await db.schema.alterTable('person').dropColumn('legacy').execute().catch(() => {});
     await db.schema.alterTable('person').addColumn('legacy', 'text').execute();
@@ -762,25 +730,25 @@ test('refused with a shadow as without: transaction control, and a ddl that issu
   const shadow = openSqlite(':memory:');
   await thrownAs(
     StatementRefusedError,
-    planSchema(instance('sqlite'), (db) => sql`select 1; commit`.execute(db), { shadow }),
+    planSchema(offline('sqlite'), (db) => sql`select 1; commit`.execute(db), { shadow }),
   );
   await thrownAs(
     NotRecordableError,
-    planSchema(instance('sqlite'), (db) => sql`select 1`.execute(db), { shadow }),
+    planSchema(offline('sqlite'), (db) => sql`select 1`.execute(db), { shadow }),
   );
   await shadow.destroy();
 });
 
 test('a shadow of another dialect, or none at all, is refused', async () => {
   const shadow = openSqlite(':memory:');
-  const planned = planSchema(instance('postgres'), createPerson, { shadow });
+  const planned = planSchema(offline('postgres'), createPerson, { shadow });
   assert.match(
     (await thrownAs(TypeError, planned)).message,
     /'shadow' as it must speak postgres: current value is "sqlite"/,
   );
   await thrownAs(
     TypeError,
-    planSchema(instance('sqlite'), createPerson, { shadow: {} as never }),
+    planSchema(offline('sqlite'), createPerson, { shadow: {} as never }),
   );
   await thrownAs(TypeError, planSchema({} as never, createPerson));
   await shadow.destroy();
@@ -788,14 +756,14 @@ test('a shadow of another dialect, or none at all, is refused', async () => {
 
 test('an option that is unknown or wrong is refused', async () => {
   const wrong: readonly [unknown, typeof TypeError][] = [
-    [{ shaddow: instance('sqlite') }, TypeError],
+    [{ shaddow: offline('sqlite') }, TypeError],
     [{ shadow: null }, TypeError],
     [{ dialect: 'mysql' }, RangeError],
     [{ schema: 'tenant' }, RangeError],
     [null, TypeError],
   ];
   for (const [options, type] of wrong) {
-    await thrownAs(type, planSchema(instance('sqlite'), createPerson, options as never));
+    await thrownAs(type, planSchema(offline('sqlite'), createPerson, options as never));
   }
 });
 
@@ -816,7 +784,7 @@ test('nor is one in the plan that still waits for a connection of the shadow', a
     return await provide(...given);
   };
   shadow.getExecutor = () => executor;
-  const planned = planSchema(instance('sqlite'), async (db) => {
+  const planned = planSchema(offline('sqlite'), async (db) => {
     await createPerson(db);
     db.schema.createTable('lost').addColumn('id', 'integer').execute().catch(() => {});
   }, { shadow });
@@ -825,7 +793,7 @@ test('nor is one in the plan that still waits for a connection of the shadow', a
 });
 
 async function assertAwaited(dialect: Dialect, options: PlanOptions): Promise<void> {
-  const planned = planSchema(instance(dialect), async (db) => {
+  const planned = planSchema(offline(dialect), async (db) => {
     const lost = ['a', 'b'].map(async (name) => {
       for (const n of [1, 2, 3]) {
         await db.schema.createTable(`${name}_${n}`).addColumn('id', 'integer').execute();
@@ -840,7 +808,7 @@ async function assertAwaited(dialect: Dialect, options: PlanOptions): Promise<vo
 
 test('several statements in one text all reach the shadow', async () => {
   const shadow = openSqlite(':memory:');
-  const plan = await planSchema(instance('sqlite'), async (db) => {
+  const plan = await planSchema(offline('sqlite'), async (db) => {
     await sql`create table a (id integer); create table b (id integer)`.execute(db);
     const tables = await db.introspection.getTables();
     if (tables.length < 2) await createPerson(db);
@@ -852,8 +820,8 @@ test('several statements in one text all reach the shadow', async () => {
 test('a plan freezes what the ddl made up', async () => {
   const ddl = (db: Db) => db.insertInto('t').values({ id: crypto.randomUUID() }).execute();
   const [one, two] = [
-    await planSchema(instance('sqlite'), ddl),
-    await planSchema(instance('sqlite'), ddl),
+    await planSchema(offline('sqlite'), ddl),
+    await planSchema(offline('sqlite'), ddl),
   ];
   assert.notDeepEqual(one.statements, two.statements);
   assert.equal(one.checksum, two.checksum);

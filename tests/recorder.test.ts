@@ -8,21 +8,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import {
-  CamelCasePlugin,
-  CompiledQuery,
-  DummyDriver,
-  Kysely,
-  type KyselyConfig,
-  ParseJSONResultsPlugin,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  sql,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely';
+import { CamelCasePlugin, CompiledQuery, Kysely, ParseJSONResultsPlugin, sql } from 'kysely';
 
 import {
   type AtomicBatch,
@@ -35,6 +21,7 @@ import {
   SchemaError,
   StatementRefusedError,
 } from '../mod.ts';
+import { offline, offlineConfig } from './support/offline.ts';
 
 // deno-lint-ignore no-explicit-any
 type Db = Kysely<any>;
@@ -42,34 +29,9 @@ type Ddl = (db: Db) => unknown;
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres'];
 
-/** An instance whose driver fails whatever it is asked: nothing may be sent. */
-function configOf(dialect: Dialect): KyselyConfig {
-  const driver = new DummyDriver();
-  driver.acquireConnection = () => Promise.reject(new Error('a connection was asked for'));
-  return {
-    dialect: dialect === 'sqlite'
-      ? {
-        createAdapter: () => new SqliteAdapter(),
-        createDriver: () => driver,
-        createIntrospector: (db) => new SqliteIntrospector(db),
-        createQueryCompiler: () => new SqliteQueryCompiler(),
-      }
-      : {
-        createAdapter: () => new PostgresAdapter(),
-        createDriver: () => driver,
-        createIntrospector: (db) => new PostgresIntrospector(db),
-        createQueryCompiler: () => new PostgresQueryCompiler(),
-      },
-  };
-}
-
-function instance(dialect: Dialect): Db {
-  return new Kysely(configOf(dialect));
-}
-
 /** Records a DDL. */
 async function recorded(ddl: Ddl, db: Db | Dialect = 'sqlite'): Promise<BatchStatement[]> {
-  const plan = await planSchema(typeof db === 'string' ? instance(db) : db, ddl);
+  const plan = await planSchema(typeof db === 'string' ? offline(db) : db, ddl);
   return plan.statements.map(({ sql, parameters }) => ({ sql, parameters }));
 }
 
@@ -88,7 +50,7 @@ async function assertRefused(
 ): Promise<NotRecordableError> {
   let thrown: unknown;
   const { batch, sent } = countingBatch();
-  const given = typeof db === 'string' ? instance(db) : db;
+  const given = typeof db === 'string' ? offline(db) : db;
   // Through the library itself, so that what the batch has been sent is known.
   const config = { version: '0001', ddl, batch, assumeFresh: true };
   await bootstrapSchema(given, config).catch((error) => thrown = error);
@@ -111,7 +73,7 @@ async function assertStatementRefused(
     await sql.raw(text).execute(db);
   };
   const config = { version: '0001', ddl, batch, assumeFresh: true };
-  await bootstrapSchema(instance(dialect), config).catch((error) => thrown = error);
+  await bootstrapSchema(offline(dialect), config).catch((error) => thrown = error);
   assert.ok(thrown instanceof StatementRefusedError, `${text}: ${thrown}`);
   assert.equal(thrown.code, 'STATEMENT_REFUSED');
   assert.equal(thrown.sql, text);
@@ -202,7 +164,7 @@ for (const dialect of DIALECTS) {
         return Promise.resolve(sent.map(() => []));
       },
     };
-    await bootstrapSchema(instance(dialect), { version: '1', ddl, batch, assumeFresh: true });
+    await bootstrapSchema(offline(dialect), { version: '1', ddl, batch, assumeFresh: true });
     const own = statements.findIndex((statement) => statement.sql.startsWith('insert into "t"'));
     // The last one for Postgres gives the session its search_path back.
     assert.deepEqual(statements.slice(own, dialect === 'postgres' ? -1 : undefined), [
@@ -246,9 +208,9 @@ for (const dialect of DIALECTS) {
   });
 
   test(`${dialect}: the caller's plugins and schema are in the SQL`, async () => {
-    const camel = instance(dialect).withPlugin(new CamelCasePlugin());
-    const json = instance(dialect).withPlugin(new ParseJSONResultsPlugin());
-    const placed = instance(dialect).withSchema('tenant');
+    const camel = offline(dialect).withPlugin(new CamelCasePlugin());
+    const json = offline(dialect).withPlugin(new ParseJSONResultsPlugin());
+    const placed = offline(dialect).withSchema('tenant');
     const both = placed.withPlugin(new CamelCasePlugin()).withPlugin(new ParseJSONResultsPlugin());
     const rest = (name: string) => `("id" integer primary key, "${name}" text)`;
     const ddl = async (db: Db) => {
@@ -275,7 +237,7 @@ for (const dialect of DIALECTS) {
       readonly #name: string;
       constructor(name: string, dialect: Dialect) {
         if (typeof name !== 'string') throw new TypeError('a name is needed');
-        super(configOf(dialect));
+        super(offlineConfig(dialect));
         this.#name = name;
       }
       get name(): string {
@@ -287,7 +249,7 @@ for (const dialect of DIALECTS) {
   });
 
   test(`${dialect}: a proxy that stands for an instance`, async () => {
-    const db = new Kysely<Record<string, Record<string, unknown>>>(configOf(dialect));
+    const db = new Kysely<Record<string, Record<string, unknown>>>(offlineConfig(dialect));
     // As of a module whose connection is made at the first use.
     const proxy = new Proxy({}, {
       get(_, name) {
@@ -535,7 +497,7 @@ test('nobody notices what JavaScript does not tell: identity, type and truth', a
 });
 
 test('refused: a ddl that records nothing must have used another instance', async () => {
-  const other = instance('sqlite');
+  const other = offline('sqlite');
   const error = await assertRefused((_) => {}, ['issued no statement', 'Use the instance']);
   assert.equal(error.sql, undefined);
   await assertRefused((_) => other.schema.createTable('t').compile(), ['issued no statement']);
@@ -547,7 +509,7 @@ test('what stands behind the semicolon of a statement is not sent', async () => 
 });
 
 test('what answers nothing is recorded, whatever a plugin does with its rows', async () => {
-  const db = instance('postgres').withPlugin(new ParseJSONResultsPlugin());
+  const db = offline('postgres').withPlugin(new ParseJSONResultsPlugin());
   const body = `create function f() returns int begin atomic
     insert into t values (1) returning 1; end`;
   for (const text of ['do $$ begin end $$', body]) {
@@ -688,7 +650,7 @@ test('a caller who has waited long enough for a ddl that is recorded starts no c
       await table(db);
     },
   });
-  const db = instance('sqlite');
+  const db = offline('sqlite');
   await assert.rejects(ensure(db, { signal: AbortSignal.timeout(30) }), { name: 'TimeoutError' });
   isSlow = false;
   assert.equal((await ensure(db)).outcome, 'installed');
@@ -700,7 +662,7 @@ test('unless told otherwise, the error of a ddl is kept for a second', () =>
     let runs = 0;
     const ddl = (_: Db) => Promise.reject(new Error(`run ${++runs}`));
     const ensure = createBootstrap({ version: '0001', ddl, batch, assumeFresh: true });
-    const db = instance('sqlite');
+    const db = offline('sqlite');
     for (const [at, message] of [[0, 'run 1'], [999, 'run 1'], [1_000, 'run 2']] as const) {
       setTime(at);
       await assert.rejects(ensure(db), { message });
@@ -717,7 +679,7 @@ test('the error that those get who come to the ddl later does not make that long
       return statements.map(() => []);
     };
     const ensure = createBootstrap({ version: '0001', ddl, batch: { database: {}, execute } });
-    const db = instance('sqlite');
+    const db = offline('sqlite');
     const calls = [ensure(db), ensure(db)];
     await assert.rejects(calls[0]!, { message: 'run 1' });
     setTime(900);
@@ -729,7 +691,7 @@ test('the error that those get who come to the ddl later does not make that long
 
 test('a ddl that is no function is refused', async () => {
   for (const ddl of ['create table a (b int)', undefined, { statements: [] }]) {
-    await assert.rejects(planSchema(instance('sqlite'), ddl as never), {
+    await assert.rejects(planSchema(offline('sqlite'), ddl as never), {
       name: 'TypeError',
       message: /^Cannot use 'ddl' as it must be a function: current value is /,
     });
@@ -762,7 +724,7 @@ for (const [what, ddl] of Object.entries(SECRETIVE)) {
     const batch = { ...countingBatch().batch, limits: { parameters: 1 } };
     const config = { version: '0001', ddl, batch, assumeFresh: true };
     let error: unknown;
-    await bootstrapSchema(instance('sqlite'), config).catch((thrown) => error = thrown);
+    await bootstrapSchema(offline('sqlite'), config).catch((thrown) => error = thrown);
     assert.ok(error instanceof SchemaError, `${error}`);
     assert.ok(!inspect(error, { depth: null }).includes(SECRET));
   });
