@@ -7,6 +7,8 @@
  * @module
  */
 
+import assert from 'node:assert/strict';
+
 import { ROOT } from './checks/process.ts';
 import { type Check, type Row, runProgram } from './checks/program.ts';
 import {
@@ -52,6 +54,16 @@ import type { Database } from './schema.ts';
 
 export declare function open(path: string, options?: { timeout?: number }): Kysely<Database>;
 export declare const db: Kysely<Database>;
+`;
+
+/** A module that becomes CommonJS. */
+const COMMON = `
+import { createBootstrap } from '@arraypress/db-migrate';
+import type { Kysely } from 'kysely';
+
+const ddl = (db: Kysely<unknown>) => db.schema.createTable('users').execute();
+declare const console: { log(text: string): void };
+console.log(typeof createBootstrap({ version: '0001', ddl }));
 `;
 
 /** What gives the types of the runtimes. */
@@ -154,15 +166,29 @@ function compiler(version: string, all: readonly Example[], make: Make): Row {
     .map((one) => one.isShared && one.name === 'db' ? { ...one, code: UNDRIVEN } : one)
     .filter((one) => packagesOf(one).every((name) => STRICT.includes(name)))
     .filter(({ code }) => !/from '(node|bun):/.test(code));
-  return [{
+  let made: Consumer;
+  const strict = {
     name: `typescript ${version}, strict, libraries checked`,
     run: async () => {
-      const { folder } = await make(['kysely', `typescript@${version}`]);
-      await writeExamples({ folder, place: 'node' }, examples);
-      await typeCheck(folder);
+      made = await make(['kysely', `typescript@${version}`]);
+      await writeExamples({ ...made, place: 'node' }, examples);
+      await typeCheck(made.folder);
       return `${examples.length} examples`;
     },
-  }];
+  };
+  const commonJs = {
+    name: `typescript ${version}, to CommonJS as it did by default`,
+    run: async () => {
+      const { folder, command } = made;
+      await Deno.writeTextFile(`${folder}/main.cts`, COMMON);
+      const compilerOptions = { module: 'commonjs', moduleResolution: 'node10', target: 'es2022' };
+      const options = { ...compilerOptions, strict: true, types: [] };
+      await compile(folder, { files: ['main.cts'], compilerOptions: options });
+      assert.equal(await must(command('main.cjs'), folder), 'function\n');
+    },
+  };
+  // Newer ones read the exports of packages however they compile.
+  return Number.parseInt(version) < 7 ? [strict, commonJs] : [strict];
 }
 
 /**

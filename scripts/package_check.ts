@@ -67,9 +67,11 @@ async function checkManifest({ manifest }: NpmPackage): Promise<void> {
   }
   assert.deepEqual(Object.keys(manifest.exports), Object.keys(source.exports));
   assert.deepEqual(manifest.peerDependencies, { kysely: KYSELY_RANGE });
-  for (const field of ['dependencies', 'optionalDependencies', 'scripts', 'bin', 'main']) {
+  for (const field of ['dependencies', 'optionalDependencies', 'scripts', 'bin']) {
     assert.equal(manifest[field], undefined, field);
   }
+  const { main, types } = manifest;
+  assert.deepEqual({ types, default: main }, manifest.exports['.']);
   assert.equal(manifest.type, 'module');
   assert.equal(manifest.sideEffects, false);
   for (const field of ['description', 'keywords', 'repository', 'homepage', 'bugs', 'engines']) {

@@ -78,7 +78,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const next = entries.find((row) => row.state === 'installed' && row.previous === version);
   if (next) {
     const found = `the database was led on to version ${JSON.stringify(next.version)}. Hand that ` +
-      'over, with all the migrations that it stands for';
+      'over, with all migrations that it stands for';
     throw new NotAdoptableError(found, details);
   }
   const database = databaseOf(db);

@@ -51,13 +51,13 @@ export interface AtomicBatch {
     signal?: AbortSignal,
   ): Promise<readonly (readonly Record<string, unknown>[])[]>;
   /** What the database refuses, checked before anything is sent. */
-  readonly limits?: BatchLimits;
+  readonly limits?: BatchLimits | undefined;
 }
 
 /** The limits of a database, per statement. */
 export interface BatchLimits {
   /** The longest text, in bytes of UTF-8. */
-  readonly statementBytes?: number;
+  readonly statementBytes?: number | undefined;
   /** The most bound parameters. */
-  readonly parameters?: number;
+  readonly parameters?: number | undefined;
 }

@@ -19,6 +19,7 @@ import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
 import { Recovery } from './recovery.ts';
 import type { BootstrapResult } from './result.ts';
+import { TAKES_NONE } from './run.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
 import { holderIn, type Work, workFor } from './work.ts';
 
@@ -179,6 +180,13 @@ class Bootstrap {
   }
 
   async #attempt(): Promise<readonly LedgerRow[]> {
+    const isAuto = this.#settings.strategy === 'auto';
+    if (isAuto && this.#strategy === 'lease' && !this.#work) {
+      this.#call.log(
+        `a lease is used, as ${TAKES_NONE}; if it uses the instance that it receives, set ` +
+          `strategy: 'transaction'`,
+      );
+    }
     const work = this.#work = workFor(this.#call, this.#seen);
     const attempt = this.#strategy === 'batch'
       ? new BatchAttempt(this.#call, work)
@@ -186,12 +194,12 @@ class Bootstrap {
     try {
       return await attempt.run(this.#isLedgerMissing, this.#seen);
     } catch (error) {
-      const isAuto = this.#settings.strategy === 'auto' && this.#strategy === 'transaction';
-      if (!isAuto || this.#call.hasBegun || !isTransactionUnsupported(error)) throw error;
+      const mayFallBack = isAuto && this.#strategy === 'transaction' && !this.#call.hasBegun;
+      if (!mayFallBack || !isTransactionUnsupported(error)) throw error;
       this.#strategy = 'lease';
       this.#call.log(
-        `no transactions (${messageOf(error)}), so a lease is used; a batch, which on D1 is ` +
-          `d1Batch(env.DB), would make the install atomic`,
+        `a lease is used, as there are no transactions (${messageOf(error)}); a batch, which on ` +
+          `D1 is d1Batch(env.DB), would make the install atomic`,
       );
       return await this.#attempt();
     }

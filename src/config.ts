@@ -15,9 +15,9 @@ export type Strategy = 'batch' | 'transaction' | 'lease';
 /** Where the library says what it does: `console`, or any part of it. */
 export interface Logger {
   /** What happened: who installed, what was tried again and why. */
-  log?(message: string): void;
+  readonly log?: ((message: string) => void) | undefined;
   /** The warnings of `onNewer` and `onDrift`, and a second error behind one that the caller gets. */
-  error?(message: string): void;
+  readonly error?: ((message: string) => void) | undefined;
 }
 
 /**
@@ -25,7 +25,7 @@ export interface Logger {
  * awaits each statement. Statements on any other instance are outside the unit, and may wait for a
  * connection for ever.
  */
-export type Ddl<K extends KyselyLike> = (db: K) => unknown;
+export type Ddl<K extends KyselyLike> = (this: void, db: K) => unknown;
 
 /** One step of a line of upgrades. */
 export interface UpgradeStep<K extends KyselyLike = KyselyLike> {
@@ -36,7 +36,7 @@ export interface UpgradeStep<K extends KyselyLike = KyselyLike> {
 }
 
 /**
- * What to install, and how.
+ * What to install, and how: a plain object, of which its own fields are read.
  *
  * @example
  * ```ts

@@ -54,7 +54,7 @@ export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
    * Forgets the database of this {@linkcode EnsureOptions.key}, or all of them: call it when a database
    * was dropped or restored. By default the key is the `database` of the batch, where there is one.
    */
-  forget(key?: unknown): void;
+  forget: (key?: unknown) => void;
 }
 
 /** What is known about a schema of a database. */

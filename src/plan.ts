@@ -6,7 +6,7 @@
  */
 
 import type { BatchStatement } from './batch.ts';
-import type { BootstrapConfig } from './config.ts';
+import type { BootstrapConfig, Ddl } from './config.ts';
 import { databaseOf, dialectOf, placedOf } from './database.ts';
 import { checkFields, problem } from './fields.ts';
 import { type Database, type KyselyLike, plain } from './kysely.ts';
@@ -74,7 +74,7 @@ export interface PlanOptions extends Pick<BootstrapConfig, 'dialect' | 'schema'>
  */
 export async function planSchema<K extends KyselyLike>(
   db: K,
-  ddl: (db: K) => unknown,
+  ddl: Ddl<K>,
   options: PlanOptions = {},
 ): Promise<SchemaPlan> {
   if (typeof ddl !== 'function') {

@@ -106,5 +106,5 @@ async function runOn(
     for (const one of answers) rows.push(one.rows ?? []);
     at += group.length;
   }
-  return statements.length === 1 ? rows : rows.slice(1, -1);
+  return unit === statements ? rows : rows.slice(1, -1);
 }

@@ -24,7 +24,7 @@ import {
   plain,
   type QueryResult,
 } from './kysely.ts';
-import { type Run, runAll, takesNone } from './run.ts';
+import { type Run, runAll, TAKES_NONE, takesNone } from './run.ts';
 import { type Dialect, isRead, refusalInUnit, type Statement, statementsOf } from './sql_text.ts';
 import { copyOf } from './values.ts';
 import type { Patience } from './wait.ts';
@@ -49,7 +49,7 @@ export async function record(
   options: RecordOptions,
 ): Promise<BatchStatement[]> {
   // It would really run, and outside of any claim.
-  if (takesNone(ddl)) throw unused('the ddl takes no parameter', options.details);
+  if (takesNone(ddl)) throw unused(TAKES_NONE, options.details);
   const recorder = new Recorder(options);
   const recorded = runAll(ddl, recorder.instance(db));
   await (options.patience?.race(recorded, (end) => ended(options, end)) ?? recorded);

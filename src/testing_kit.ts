@@ -28,9 +28,9 @@ export interface FreshDatabase<K extends KyselyLike = KyselyLike> {
    */
   connect(): K | Promise<K>;
   /** The batch for an instance, where the config is to get one. */
-  batch?(db: K): AtomicBatch;
+  readonly batch?: ((db: K) => AtomicBatch) | undefined;
   /** Removes the database. */
-  close?(): unknown;
+  readonly close?: (() => unknown) | undefined;
 }
 
 /** What `testSchema` takes. */

@@ -526,7 +526,8 @@ test('a select that writes is recorded, and nobody has its rows', async () => {
 });
 
 test('refused before it runs: a ddl that takes no parameter', async () => {
-  await assertRefused(() => assert.fail('it runs'), ['takes no parameter', 'Use the instance']);
+  const parts = ['declares no parameter (its length is 0)', 'Use the instance'];
+  await assertRefused(() => assert.fail('it runs'), parts);
 });
 
 // What would split the unit.

@@ -33,6 +33,11 @@ export async function ownTables(db: Kysely<Tables>): Promise<void> {
       await db.selectFrom('people').selectAll().execute();
     },
     upgrades: [{
+      // What the tables were then need not be said any more.
+      // deno-lint-ignore no-explicit-any
+      from: '000',
+      ddl: (db: Kysely<any>) => db.schema.dropTable('people').execute(),
+    }, {
       from: '0000',
       ddl: async (db) => {
         await db.updateTable('users').set({ email: 'b' }).execute();
@@ -56,7 +61,11 @@ export async function ownTables(db: Kysely<Tables>): Promise<void> {
 /** A field may be undefined, and a plan is typed as the import of a JSON file is. */
 export async function looseInput(
   db: Kysely<Tables>,
-  given: { batch: AtomicBatch | undefined; signal: AbortSignal | undefined },
+  given: {
+    batch: AtomicBatch | undefined;
+    signal: AbortSignal | undefined;
+    logger: { log: Console['log'] | undefined };
+  },
   ddl: {
     dialect: string;
     schema: null;
@@ -65,7 +74,8 @@ export async function looseInput(
   },
 ): Promise<void> {
   await bootstrapSchema(db, { version: '0001', ddl, ...given });
-  await createBootstrap({ version: '0001', ddl })(db, given);
+  const { logger, ...options } = given;
+  await createBootstrap({ version: '0001', ddl, logger })(db, options);
 }
 
 /** What is no instance is refused, and so is what is no field. */
@@ -78,6 +88,13 @@ export async function wrongInput(db: Kysely<Tables>): Promise<void> {
   await bootstrapSchema({}, { version: '0001', ddl: () => {} });
   // @ts-expect-error No field.
   await bootstrapSchema(db, { version: '0001', ddl: () => {}, timeout: 1 });
+  await bootstrapSchema(db, {
+    version: '0001',
+    ddl(_db) {
+      // @ts-expect-error Nothing calls it as a method.
+      return this.version;
+    },
+  });
 }
 
 /** The kit for test suites knows them, too. */

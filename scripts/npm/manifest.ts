@@ -39,6 +39,9 @@ export function completed(packed: Manifest): Manifest {
     type,
     sideEffects: false,
     engines: { node: '>=22' },
+    // For TypeScript that compiles to CommonJS by default, and does not read the exports.
+    main: exports['.']!.default,
+    types: exports['.']!.types,
     // All runtimes that read a manifest's exports know "default"; "import" would say it twice.
     exports: Object.fromEntries(
       Object.entries(exports).map(([path, { types, default: code }]) => [

@@ -16,6 +16,7 @@ import {
   type Db,
   gate,
   install,
+  Log,
   present,
   rowOf,
   sleep,
@@ -151,18 +152,27 @@ export const cases: readonly Case[] = [
     needs: { transactions: true },
     async run(t) {
       const db = t.connect();
-      const auto = await bootstrap(t, db, () => createTable(db, 'outer_one'), { strategy: 'auto' });
+      const logger = new Log();
+      const unasked = { strategy: 'auto', logger } as const;
+      const auto = await bootstrap(t, db, () => createTable(db, 'outer_one'), unasked);
       assert.equal(auto.strategy, 'lease');
       assert.equal(auto.outcome, 'installed');
       await assertUsable(t.connect(), ['outer_one']);
       const step = await bootstrap(t, db, (db) => createTable(db, 'inner_one'), {
-        strategy: 'auto',
+        ...unasked,
         version: '0003',
         upgrades: [{ from: '0001_initial', ddl: () => createTable(db, 'outer_two') }],
       });
       assert.deepEqual([step.strategy, step.from], ['lease', '0001_initial']);
-      const asked = await bootstrap(t, db, () => {}, { strategy: 'transaction', version: '0002' });
-      assert.equal(asked.strategy, 'transaction');
+      const [why, ...others] = logger.logged.filter((line) => line.includes('a lease is used'));
+      assert.match(why!, /no parameter \(its length is 0\).*strategy: 'transaction'/);
+      assert.equal(others.length, 1, 'each of the two installs says why, once');
+      for (const strategy of ['transaction', 'lease'] as const) {
+        const quiet = new Log();
+        const config = { strategy, logger: quiet, version: `0002_${strategy}` };
+        assert.equal((await bootstrap(t, db, () => {}, config)).strategy, strategy);
+        assert.doesNotMatch(quiet.logged.join(), /a lease is used/);
+      }
     },
   },
   {
