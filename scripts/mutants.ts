@@ -24,7 +24,7 @@ import { evictions, type Job } from './simulate/jobs.ts';
 import { Pool } from './simulate/pool.ts';
 
 /** The test files that a mutant has to pass when the simulator has let it through. */
-const FILES = ['contention', 'wait', 'batch', 'conformance', 'lifecycle'];
+const FILES = ['config', 'contention', 'wait', 'batch', 'conformance', 'lifecycle'];
 
 /** A mutant may never end. */
 const JOB_LIMIT_MS = 300_000;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Call, readRows, watchDdl } from './call.ts';
+import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
 import { Claim } from './claim.ts';
 import { isAbortedTransaction, isMissingTable, isTransactionGone } from './contention.ts';
 import { DdlStalledError, NO_STATEMENT } from './errors.ts';
@@ -16,7 +16,7 @@ import { beginPolitely, CLAIM_EXTRAS, creation, hurried, pathRestored } from './
 import { runAll } from './run.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
-import { checksumToKeep, type Work, workFor } from './work.ts';
+import { checksumToKeep, holderIn, type Work, workFor } from './work.ts';
 
 const MAY_WAIT = `. It may be waiting for the connection that its own transaction holds: use the ` +
   `instance it was given`;
@@ -73,6 +73,7 @@ export class Attempt {
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);
+      if (rows.length === 0) await checkAnswers(own);
       return this.#others = rows;
     }
     patience.check();
@@ -86,7 +87,8 @@ export class Attempt {
   /** Whether the steps that were chosen are still the right ones, now that nothing can change. */
   #isStillRight(rows: readonly LedgerRow[]): boolean {
     const others = rows.filter(({ owner }) => owner !== this.#claim.owner);
-    return workFor(this.#call, others).from === this.#work.from;
+    const isAlone = !holderIn(this.#call.settings, others);
+    return isAlone && workFor(this.#call, others).from === this.#work.from;
   }
 
   async #runDdl(handle: Database, own: Handle): Promise<void> {

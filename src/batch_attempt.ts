@@ -5,7 +5,7 @@
  */
 
 import type { BatchStatement } from './batch.ts';
-import { type Call, readRows, watchDdl } from './call.ts';
+import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
@@ -24,7 +24,7 @@ export class BatchAttempt {
     call.owners.add(this.owner);
   }
 
-  /** Runs the try, on what the probe found. Resolves with the rows that are there now. */
+  /** Runs the try, on what the probe found. Resolves with its own row, or with what is there instead. */
   async run(isLedgerMissing: boolean, seen: readonly LedgerRow[]): Promise<LedgerRow[]> {
     const ddl = await this.#record();
     const { ledger, handle, patience, settings: { leaseMs } } = this.#call;
@@ -80,17 +80,12 @@ export class BatchAttempt {
     const { settings: { batch, version }, ledger: { table } } = this.#call;
     try {
       await batch!.execute(unit.map(({ sql, parameters }) => ({ sql, parameters })), gone);
-      const { owner } = this;
-      return this.#work.entries.map(({ name }) => ({
-        name,
-        owner,
-        installed: true,
-        expired: false,
-      }));
+      return [{ name: version, owner: this.owner, installed: true, expired: false }];
     } catch (error) {
       if (gone.aborted) throw error;
       // Lost to another caller, or committed all the same with the answer lost on its way.
-      let [isMissing, isUnreachable] = [false, false];
+      let isMissing = false;
+      let isUnreachable = false;
       const rows = await readRows(this.#call).catch((second) => {
         isMissing = isMissingTable(second);
         isUnreachable = !isMissing && !isMissingColumn(second);
@@ -108,6 +103,7 @@ export class BatchAttempt {
         ? met.length > 0 ||
           !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase()))
         : contention !== undefined && met.some(({ expired }) => !expired);
+      if (isRaced && rows.length === 0) await checkAnswers(this.#call.handle);
       if (isRaced) return rows;
       if (target) {
         if (target.owner !== this.owner) {

@@ -14,7 +14,7 @@ import {
   type SchemaErrorDetails,
   WaitTimeoutError,
 } from './errors.ts';
-import type { Database, Handle } from './kysely.ts';
+import { type Database, type Handle, plain } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import type { Settings } from './settings.ts';
@@ -120,6 +120,20 @@ export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T>
     if (contentionOf(error) === undefined) hooks.onError?.(error);
     throw error;
   }
+}
+
+/**
+ * For a caller that finds no row after a claim or an install that met one, as on a replica that lags.
+ *
+ * @throws {TypeError} The driver never returns rows of raw SQL, as some do unless they are set up to.
+ */
+export async function checkAnswers(handle: Handle): Promise<void> {
+  const { rows } = await handle.executeQuery(plain('select 1 as one'));
+  if (rows.length > 0) return;
+  throw new TypeError(
+    `Cannot use 'db' as its driver, or the 'batch', keeps the rows of raw SQL to itself: ` +
+      `"select 1" returned none`,
+  );
 }
 
 /** Reads the row of the version, or the whole ledger. */

@@ -17,23 +17,30 @@ type Contention = 'race' | 'busy' | 'exists';
 /**
  * All that an error says, in one text: its codes in angle brackets; for each of its causes the table
  * that it names in curly ones, the constraint in square ones, the message. Errors arrive wrapped: D1
- * keeps the engine's text in the cause, libSQL its code in a field.
+ * keeps the engine's text in the cause, libSQL its code in a field, Sequelize and Prisma have the
+ * driver's own error in places of theirs.
  */
 function said(error: unknown): string {
   let codes = '';
   let text = '';
-  for (let at: unknown = error, depth = 0; isObject(at) && depth < 5; at = at.cause, depth++) {
+  for (let at: unknown = error, depth = 0; isObject(at) && depth < 5; at = innerOf(at), depth++) {
     const fields = isObject(at.fields) ? at.fields : {};
     // node:sqlite has one code for everything and the engine's own number beside it.
     const number = typeof at.errcode === 'number' && `SQLITE:${at.errcode & 0xff}`;
     // Bun's own client has the code of the engine there, and in `code` one of Bun's.
-    for (const code of [at.code, at.extendedCode, fields.code, at.errno, number]) {
-      if (typeof code === 'string') codes += `<${code}>`;
+    const { code, extendedCode, originalCode, errno, routine } = at;
+    for (const one of [code, extendedCode, originalCode, fields.code, errno, number, routine]) {
+      if (typeof one === 'string') codes += `<${one}>`;
     }
     const named = (field: string) => at[field] ?? at[`${field}_name`] ?? fields[field] ?? '';
-    text += `{${named('schema')}.${named('table')}} [${named('constraint')}] ${at.message ?? ''} `;
+    const message = at.message ?? at.originalMessage ?? '';
+    text += `{${named('schema')}.${named('table')}} [${named('constraint')}] ${message} `;
   }
   return codes + text;
+}
+
+function innerOf({ cause, original, meta }: Record<string, unknown>): unknown {
+  return cause ?? original ?? (isObject(meta) ? meta.driverAdapterError : undefined);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -52,7 +59,7 @@ const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   ['busy', /TRANSACTION_ACTIVE|<SQLITE:15>|SQLITE_PROTOCOL/],
   // A prepared "select *" of a ledger that another caller has given its new columns meanwhile. What
   // Kysely before 0.28.7 makes of a `begin` that libSQL refuses as busy: it rolls back.
-  ['busy', /<0A000>.*cached plan|No transaction to rollback/s],
+  ['busy', /<0A000>.*(cached plan|RevalidateCachedQuery)|No transaction to rollback/s],
   // What D1's documentation says to try again, where that is harmless; here it always is.
   // https://developers.cloudflare.com/d1/observability/debug-d1/
   ['busy', /Network connection lost|object to be reset|code was updated|D1 DB is overloaded/],
@@ -60,11 +67,15 @@ const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   ['exists', /<(42P06|42P07|42710|42701|42723)>|duplicate column name/],
 ];
 
+// Codes that tell all: the text beside them may be that of a trigger of the caller's.
+const FINAL = /<((?!0A000|23505)(\d\w{4}|P0\w{3})>|SQLITE(_CONSTRAINT|:19>))/;
+
 /** What kind of contention an error reports; undefined for any other failure. */
 export function contentionOf(error: unknown): Contention | undefined {
   // It may quote such an error, or have one as its cause, and is final all the same.
   if (error instanceof SchemaError) return undefined;
-  const text = said(error);
+  const all = said(error);
+  const text = FINAL.test(all) ? all.slice(0, all.indexOf('{')) : all;
   return SIGNS.find(([, sign]) => sign.test(text))?.[0];
 }
 

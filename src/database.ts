@@ -11,6 +11,7 @@ import {
   compile,
   type CompiledQuery,
   type Database,
+  type Fluent,
   type Handle,
   tableOf,
 } from './kysely.ts';
@@ -72,6 +73,8 @@ export function placedOf(
   // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
   // answers is not for them: one that parses JSON would make another thing of some versions.
   const table = tableOf(placed, marker);
+  // Where SQLite makes a table that names no database, whatever it may find in an attached one.
+  if (dialect === 'sqlite') table.schema ??= 'main';
   const ledger = new Ledger(table, dialect);
   return { db: placed, handle, dialect, ledger, schema: schema && table.schema, marker };
 }
@@ -82,12 +85,13 @@ export function placedOf(
  * @throws {TypeError} It speaks a dialect that is not supported.
  */
 export function dialectOf(db: Database): Dialect {
-  const { sql } = compile(
-    builderOf(db.withoutPlugins()).selectFrom!('t').selectAll!().where!('c', '=', 1),
-  );
+  const builder = builderOf(db.withoutPlugins());
+  const { sql } = compile(builder.selectFrom!('t').selectAll!().where!('c', '=', 1));
   if (sql.includes('$1')) return 'postgres';
-  const other = sql.includes('`') ? 'MySQL' : sql.includes('@1') ? 'MSSQL' : undefined;
-  if (!other) return 'sqlite';
+  const key = (column: Fluent) => column.autoIncrement!();
+  const table = compile(builder.schema!.createTable!('t').addColumn!('c', 'integer', key));
+  if (table.sql.includes('autoincrement')) return 'sqlite';
+  const other = sql.includes('`') ? 'MySQL' : sql.includes('@1') ? 'MSSQL' : 'an unknown dialect';
   throw new TypeError(
     `Cannot use 'db' as it speaks ${other}, which is not supported: use SQLite or Postgres`,
   );

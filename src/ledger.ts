@@ -92,9 +92,7 @@ export class Ledger {
       `, ${column} ${type}${column === 'previous' ? ' unique' : ''}`
     );
     const all = `name text not null primary key${columns.join('')}`;
-    // Its rows are looked for by name alone, so one tree is enough for them and their key.
-    const layout = this.#dialect === 'sqlite' ? ' without rowid' : '';
-    return plain(`create table if not exists ${this.#path} (${all})${layout}`);
+    return plain(`create table if not exists ${this.#path} (${all})`);
   }
 
   /**
@@ -189,8 +187,8 @@ export class Ledger {
   }
 
   /**
-   * Lists the table's columns as rows of `column`, `key`, true for the primary key's, and `required`,
-   * true for those that an insert has to fill.
+   * Lists the table's columns as rows of `column`, `key`, 1 for the primary key's, and `required`, 1
+   * for those that an insert has to fill.
    */
   columns(): CompiledQuery {
     if (this.#dialect === 'sqlite') {
@@ -202,8 +200,8 @@ export class Ledger {
       );
     }
     return plain(
-      `select attname as "column", indisprimary as "key", ` +
-        `attnotnull and not atthasdef and attidentity = '' as required ` +
+      `select attname as "column", cast(indisprimary as int) as "key", ` +
+        `cast(attnotnull and not atthasdef and attidentity = '' as int) as required ` +
         `from pg_catalog.pg_attribute left join pg_catalog.pg_index ` +
         `on indrelid = attrelid and indisprimary and attnum = any(indkey) ` +
         `where attrelid = to_regclass(${escaped(this.#path)}) and attnum > 0 and not attisdropped`,
@@ -233,9 +231,12 @@ export class Ledger {
     return plain(`create unique index if not exists ${place} (previous)`);
   }
 
-  /** Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. */
+  /**
+   * Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. As text,
+   * since Prisma cannot read the type.
+   */
   exists(): CompiledQuery {
-    return plain(`select to_regclass(${escaped(this.#path)}) as found`);
+    return plain(`select cast(to_regclass(${escaped(this.#path)}) as text) as found`);
   }
 }
 

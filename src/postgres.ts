@@ -94,7 +94,7 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
 export async function creation(call: Call, handle: Handle): Promise<CompiledQuery[]> {
   const { settings: { assumeFresh }, schema, ledger } = call;
   if (schema === undefined) return [ledger.create()];
-  const look = plain(`select to_regnamespace(${escaped(quote(schema))}) as found`);
+  const look = plain(`select cast(to_regnamespace(${escaped(quote(schema))}) as text) as found`);
   const isThere = !assumeFresh && (await handle.executeQuery(look)).rows[0]?.found;
   if (isThere) return [ledger.create()];
   return [plain(`create schema if not exists ${quote(schema)}`), ledger.create()];

@@ -18,7 +18,8 @@ export class Recovery {
   /** What was in the way of the last try, for the error of a caller whose deadline has passed. */
   lastContention: unknown;
   readonly #call: Call;
-  #secondChances = 1;
+  /** The error that has had its second chance. */
+  #first: { readonly error: unknown } | undefined;
 
   constructor(call: Call) {
     this.#call = call;
@@ -48,14 +49,17 @@ export class Recovery {
     const isPassing = contention === 'race' || (contention !== undefined && !isFromDdl);
     // Under a lease each statement of the DDL may meet those who look and claim, and it is idempotent.
     const isRepeatable = contention === 'busy' && strategy === 'lease' && onContention === 'wait';
-    const isWorthIt = isPassing || isRepeatable ||
-      (contention !== undefined && this.#secondChances-- > 0);
+    const isDoubtful = contention !== undefined && !isPassing && !isRepeatable;
+    const isWorthIt = contention !== undefined && !(isDoubtful && this.#first);
     this.lastContention = error;
     const end = patience.exhausted();
     if (!isWorthIt || end) {
-      if (isFromDdl && !isWorthIt) hooks.onError?.(error);
-      throw isPassing && end ? end.error : error;
+      // The second run of a lease's DDL has met what the first one had made by then.
+      const told = isDoubtful && this.#first ? this.#first.error : error;
+      if (isFromDdl && !isWorthIt) hooks.onError?.(told);
+      throw isPassing && end ? end.error : told;
     }
+    if (isDoubtful) this.#first = { error };
     log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.
     return !isPassing && onContention === 'return' ? 'look' : 'pause';

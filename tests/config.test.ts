@@ -13,6 +13,7 @@ import {
   MssqlQueryCompiler,
   MysqlAdapter,
   MysqlQueryCompiler,
+  sql,
   SqliteAdapter,
   SqliteQueryCompiler,
 } from 'kysely';
@@ -219,6 +220,17 @@ test('refused by name: an instance for MSSQL', async () => {
   assertRefusal(error, { type: TypeError, says: ['MSSQL'] });
 });
 
+test('refused: an instance whose SQL is neither that of SQLite nor that of Postgres', async () => {
+  class OtherCompiler extends SqliteQueryCompiler {
+    protected override getAutoIncrement(): string {
+      return 'auto_increment';
+    }
+  }
+  const db = compiling(new SqliteAdapter(), new OtherCompiler());
+  const error = await thrownBy(() => bootstrapSchema(db, complete({})));
+  assertRefusal(error, { type: TypeError, says: ['unknown dialect'] });
+});
+
 test('a signal that is aborted already is no bad input, and no statement is sent either', async () => {
   const { db, statements } = watched();
   const reason = new Error('never mind');
@@ -293,6 +305,26 @@ test('a dialect that is named is taken at its word', async () => {
     bootstrapSchema(db, complete({ dialect: 'sqlite', schema: 'x' }))
   );
   assertRefusal(error, { type: RangeError, says: [`'schema'`] });
+});
+
+test('a table that is called like the ledger is not taken for it in another database', async () => {
+  const { db } = watched();
+  // Deno without permissions attaches none, and SQLite looks into this one first.
+  await sql`create temp table migrations (name text primary key)`.execute(db);
+  await sql`insert into temp.migrations values ('0001_initial')`.execute(db);
+  const ddl = (db: Kysely<unknown>) =>
+    db.schema.createTable('users').addColumn('id', 'integer').execute();
+  const results = [
+    await bootstrapSchema(db, complete({ ddl })),
+    await bootstrapSchema(db, complete({ ddl, strategy: 'lease' })),
+  ];
+  assert.deepEqual(results.map(({ outcome }) => outcome), ['installed', 'already-installed']);
+  const names = sql`select name from main.sqlite_master where type = 'table' order by name`;
+  assert.deepEqual((await names.execute(db)).rows.map((row) => ({ ...row as object })), [
+    { name: 'migrations' },
+    { name: 'users' },
+  ]);
+  await db.destroy();
 });
 
 // deno-lint-ignore no-explicit-any

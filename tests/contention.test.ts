@@ -150,6 +150,27 @@ const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | u
     'busy',
   ],
   ['D1, overload', raised('D1_ERROR: D1 DB is overloaded. Requests queued for too long.'), 'busy'],
+  [
+    'a cached plan, in any language',
+    pg('0A000', 'gecachter Plan darf nicht', { routine: 'RevalidateCachedQuery' }),
+    'busy',
+  ],
+  [
+    'a trigger of the caller’s, in the words of SQLite',
+    pg('P0001', 'database is locked'),
+    undefined,
+  ],
+  ['one with a code of its choice', pg('22000', 'D1 DB is overloaded'), undefined],
+  [
+    'one of SQLite',
+    raised('the database is locked until Monday', { code: 'SQLITE_CONSTRAINT_TRIGGER' }),
+    undefined,
+  ],
+  [
+    'Sequelize, around the error of its driver',
+    raised('x', { name: 'SequelizeDatabaseError', original: pg('40P01', 'deadlock detected') }),
+    'race',
+  ],
   ['a relation that exists', pg('42P07', 'relation "a" already exists'), 'exists'],
   ['a schema that exists', pg('42P06', 'schema "a" already exists'), 'exists'],
   ['a type that exists', pg('42710', 'type "a" already exists'), 'exists'],
@@ -195,6 +216,18 @@ test('a missing table is recognised in every spelling', () => {
   // A look finds no table there; only what creates something says this, and it is final.
   assert.ok(!isMissingTable(pg('3F000', 'schema "tenant" does not exist')));
   assert.ok(!isMissingTable(undefined));
+});
+
+test('Prisma says it three levels down, in names of its own', () => {
+  const prisma = (originalCode: string, originalMessage: string) =>
+    raised('Invalid `prisma.$queryRawUnsafe()` invocation', {
+      code: 'P2010',
+      meta: { driverAdapterError: raised('x', { cause: { originalCode, originalMessage } }) },
+    });
+  assert.ok(isMissingTable(prisma('42P01', 'relation "migrations" does not exist')));
+  assert.equal(contentionOf(prisma('40001', 'could not serialize access')), 'race');
+  const duplicate = 'duplicate key value violates unique constraint "migrations_pkey"';
+  assert.ok(isUniqueViolation(prisma('23505', duplicate), 'migrations'));
 });
 
 test('a missing column is recognised in every spelling', () => {

@@ -464,8 +464,44 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'under a lease a busy DDL has one more chance only',
     file: 'recovery.ts',
-    find: 'isPassing || isRepeatable ||',
-    replace: 'isPassing || (isRepeatable && false) ||',
+    find: ' && !isRepeatable;',
+    replace: ';',
+  },
+  {
+    name: 'what a second run of a DDL has met is told in place of the first error',
+    file: 'recovery.ts',
+    find: 'isDoubtful && this.#first ? this.#first.error : error;',
+    replace: 'error;',
+  },
+  {
+    name: 'a driver without rows is waited for',
+    file: 'attempt.ts',
+    find: 'if (rows.length === 0) await checkAnswers(own);',
+    replace: '',
+  },
+  {
+    name: 'batch: a driver without rows is waited for',
+    file: 'batch_attempt.ts',
+    find: 'if (isRaced && rows.length === 0)',
+    replace: 'if (isRaced && rows.length > 0)',
+  },
+  {
+    name: 'the claim of another line is nothing to wait for',
+    file: 'attempt.ts',
+    find: 'return isAlone && workFor',
+    replace: 'return workFor',
+  },
+  {
+    name: 'a ledger of another database of SQLite is as good',
+    file: 'database.ts',
+    find: "if (dialect === 'sqlite') table.schema ??= 'main';",
+    replace: '',
+  },
+  {
+    name: 'a lease for a DDL without a parameter is nothing to tell',
+    file: 'bootstrap.ts',
+    find: "if (isAuto && this.#strategy === 'lease' && !this.#work) {",
+    replace: "if (isAuto && this.#strategy === 'batch' && !this.#work) {",
   },
   {
     name: 'whoever assumed a fresh database calls it contention',

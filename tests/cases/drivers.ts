@@ -6,12 +6,14 @@
 
 import assert from 'node:assert/strict';
 
+import { batchOf, setBatch } from './batches.ts';
 import { type Faults, faulty, SILENT } from './faults.ts';
 import {
   assertUsable,
   bootstrap,
   type Case,
   createTable,
+  type Db,
   gate,
   install,
   installAgain,
@@ -21,6 +23,7 @@ import {
   rowOf,
   sleep,
   TABLES,
+  thrownAs,
   thrownBy,
 } from './support.ts';
 
@@ -51,6 +54,31 @@ export const cases: readonly Case[] = [
         message: cannot,
       });
       assert.deepEqual(await present(t.connect(), [...TABLES, 'migrations']), []);
+    },
+  },
+  {
+    name: 'a driver that keeps the rows of raw SQL to itself is told so, not waited for',
+    each: true,
+    async run(t) {
+      let runs = 0;
+      const ddl = async (db: Db) => {
+        runs++;
+        await install(db);
+      };
+      const mute = faulty(t.connect(), {
+        query: async (_, send) => ({ ...await send(), rows: [] }),
+      });
+      if (t.strategy === 'batch') {
+        // It installs, since that needs no rows; what it cannot do is to see that.
+        const batch = batchOf(mute)!;
+        setBatch(mute, { ...batch, execute: (all) => batch.execute(all).then(() => []) });
+        await bootstrap(t, mute, ddl);
+      }
+      const error = await thrownAs(TypeError, bootstrap(t, mute, ddl));
+      assert.match(error.message, /'db'.*'batch'.*"select 1" returned none/);
+      assert.ok(runs <= (t.strategy === 'batch' ? 2 : 0), `${runs} runs`);
+      const { outcome } = await bootstrap(t, t.connect(), ddl);
+      assert.equal(outcome, t.strategy === 'batch' ? 'already-installed' : 'installed');
     },
   },
   {

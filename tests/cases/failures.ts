@@ -113,13 +113,10 @@ export const cases: readonly Case[] = [
       let runs = 0;
       const failing = bootstrap(t, db, async (db) => {
         runs++;
-        if (runs > 1 && t.strategy === 'lease') {
-          await sql`drop table ${sql.table('t001')}`.execute(db);
-        }
         await install(db);
       });
-      const error = await thrownBy(failing);
-      assert.match(String(error), /already exists/);
+      // Not the one that a second run under a lease finds in the way, as the first had made it.
+      assert.match(String(await thrownBy(failing)), new RegExp(`"?${TABLES[1]}"? already exists`));
       assert.ok(runs <= 2, `${runs} runs`);
       assert.equal(await rowOf(db), undefined);
     },

@@ -196,6 +196,26 @@ export const cases: readonly Case[] = [
       }
     },
   },
+  {
+    name: 'such a ledger is known for one by a driver that returns booleans as text',
+    needs: { dialect: 'postgres' },
+    async run(t) {
+      await createOldLedger(t.connect(), '0000_old');
+      const asText = (value: unknown) => typeof value === 'boolean' ? `${value}`[0] : value;
+      const db = faulty(t.connect(), {
+        async query(_, send) {
+          const rows = (await send()).rows.map((row) =>
+            Object.fromEntries(
+              Object.entries(row as object).map(([name, one]) => [name, asText(one)]),
+            )
+          );
+          return { rows };
+        },
+      });
+      assert.equal((await bootstrap(t, db)).outcome, 'installed');
+      await assertUsable(t.connect());
+    },
+  },
   ...FOREIGN.map(untouched),
   // One without a key and without further columns cannot be told from a ledger by one read.
   ...FOREIGN.filter(({ telling }) => telling.length > 0).map(untouchedWithOurName),
