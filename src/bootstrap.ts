@@ -59,7 +59,7 @@ import { holderIn, type Work, workFor } from './work.ts';
  * @param config What to install, and how.
  * @returns What the call came to.
  * @throws {TypeError} A field of the configuration, or `db`, is missing, unknown or of the wrong
- * type; no statement was sent.
+ * type; no statement was sent. Or the driver of `db`, or `batch`, keeps the rows of raw SQL to itself.
  * @throws {RangeError} A field is out of range; no statement was sent.
  * @throws {WaitTimeoutError} Another caller was still installing after `waitTimeoutMs`.
  * @throws {LeaseLostError} This caller's claim ran out while its DDL was running.
