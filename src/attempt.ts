@@ -16,7 +16,7 @@ import { beginPolitely, CLAIM_EXTRAS, creation, hurried, pathRestored } from './
 import { runAll } from './run.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
-import { checksumToKeep, holderIn, type Work, workFor } from './work.ts';
+import { checksumToKeep, type Work, workFor } from './work.ts';
 
 const MAY_WAIT = `. It may be waiting for the connection that its own transaction holds: use the ` +
   `instance it was given`;
@@ -87,8 +87,7 @@ export class Attempt {
   /** Whether the steps that were chosen are still the right ones, now that nothing can change. */
   #isStillRight(rows: readonly LedgerRow[]): boolean {
     const others = rows.filter(({ owner }) => owner !== this.#claim.owner);
-    const isAlone = !holderIn(this.#call.settings, others);
-    return isAlone && workFor(this.#call, others).from === this.#work.from;
+    return workFor(this.#call, others).from === this.#work.from;
   }
 
   async #runDdl(handle: Database, own: Handle): Promise<void> {

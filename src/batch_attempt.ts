@@ -103,7 +103,7 @@ export class BatchAttempt {
         ? met.length > 0 ||
           !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase()))
         : contention !== undefined && met.some(({ expired }) => !expired);
-      if (isRaced && rows.length === 0) await checkAnswers(this.#call.handle);
+      if (isRaced && rows.length === 0 && !isUnreachable) await checkAnswers(this.#call.handle);
       if (isRaced) return rows;
       if (target) {
         if (target.owner !== this.owner) {

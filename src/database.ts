@@ -88,11 +88,20 @@ export function dialectOf(db: Database): Dialect {
   const builder = builderOf(db.withoutPlugins());
   const { sql } = compile(builder.selectFrom!('t').selectAll!().where!('c', '=', 1));
   if (sql.includes('$1')) return 'postgres';
-  const key = (column: Fluent) => column.autoIncrement!();
-  const table = compile(builder.schema!.createTable!('t').addColumn!('c', 'integer', key));
-  if (table.sql.includes('autoincrement')) return 'sqlite';
+  if (isSqlite(builder)) return 'sqlite';
   const other = sql.includes('`') ? 'MySQL' : sql.includes('@1') ? 'MSSQL' : 'an unknown dialect';
   throw new TypeError(
     `Cannot use 'db' as it speaks ${other}, which is not supported: use SQLite or Postgres`,
   );
+}
+
+/** Only SQLite has such a word; some have none for it, and throw. */
+function isSqlite(builder: Fluent): boolean {
+  const key = (column: Fluent) => column.autoIncrement!();
+  try {
+    const table = builder.schema!.createTable!('t').addColumn!('c', 'integer', key);
+    return /autoincrement/i.test(compile(table).sql);
+  } catch {
+    return false;
+  }
 }

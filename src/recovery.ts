@@ -19,7 +19,7 @@ export class Recovery {
   lastContention: unknown;
   readonly #call: Call;
   /** The error that has had its second chance. */
-  #first: { readonly error: unknown } | undefined;
+  #first: { readonly error: unknown; readonly contention: string } | undefined;
 
   constructor(call: Call) {
     this.#call = call;
@@ -54,12 +54,13 @@ export class Recovery {
     this.lastContention = error;
     const end = patience.exhausted();
     if (!isWorthIt || end) {
-      // The second run of a lease's DDL has met what the first one had made by then.
-      const told = isDoubtful && this.#first ? this.#first.error : error;
+      // The second run of a lease's DDL meets what the first one had made by then.
+      const isSame = strategy === 'lease' && this.#first?.contention === contention;
+      const told = isDoubtful && isSame ? this.#first!.error : error;
       if (isFromDdl && !isWorthIt) hooks.onError?.(told);
       throw isPassing && end ? end.error : told;
     }
-    if (isDoubtful) this.#first = { error };
+    if (isDoubtful) this.#first = { error, contention };
     log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.
     return !isPassing && onContention === 'return' ? 'look' : 'pause';

@@ -28,9 +28,9 @@ export interface FreshDatabase<K extends KyselyLike = KyselyLike> {
    */
   connect(): K | Promise<K>;
   /** The batch for an instance, where the config is to get one. */
-  readonly batch?: ((db: K) => AtomicBatch) | undefined;
+  batch?(db: K): AtomicBatch;
   /** Removes the database. */
-  readonly close?: (() => unknown) | undefined;
+  close?(): unknown;
 }
 
 /** What `testSchema` takes. */

@@ -221,14 +221,19 @@ test('refused by name: an instance for MSSQL', async () => {
 });
 
 test('refused: an instance whose SQL is neither that of SQLite nor that of Postgres', async () => {
-  class OtherCompiler extends SqliteQueryCompiler {
-    protected override getAutoIncrement(): string {
-      return 'auto_increment';
+  const words: (() => string)[] = [() => 'auto_increment', () => {
+    throw new Error('Can not use auto increment in DuckDB');
+  }];
+  for (const word of words) {
+    class OtherCompiler extends SqliteQueryCompiler {
+      protected override getAutoIncrement(): string {
+        return word();
+      }
     }
+    const db = compiling(new SqliteAdapter(), new OtherCompiler());
+    const error = await thrownBy(() => bootstrapSchema(db, complete({})));
+    assertRefusal(error, { type: TypeError, says: ['unknown dialect'] });
   }
-  const db = compiling(new SqliteAdapter(), new OtherCompiler());
-  const error = await thrownBy(() => bootstrapSchema(db, complete({})));
-  assertRefusal(error, { type: TypeError, says: ['unknown dialect'] });
 });
 
 test('a signal that is aborted already is no bad input, and no statement is sent either', async () => {

@@ -23,7 +23,7 @@ const MEANINGS: readonly [sql: RegExp, says: string][] = [
   [/^begin/, 'begin'],
   [/^commit/, 'commit'],
   [/^rollback/, 'busy: roll back, wait outside'],
-  [/^create table if not exists "migrations"/, 'the ledger, if it is missing'],
+  [/^create table if not exists \S*"migrations"/, 'the ledger, if it is missing'],
   [/^insert into \S*"migrations"/, 'claim: insert the row'],
   [/^update \S*"migrations"/, 'finish: mark the row as installed'],
   [/^select .* from \S*"migrations"/, LOOK],

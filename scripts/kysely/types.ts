@@ -33,9 +33,9 @@ export async function ownTables(db: Kysely<Tables>): Promise<void> {
       await db.selectFrom('people').selectAll().execute();
     },
     upgrades: [{
+      from: '000',
       // What the tables were then need not be said any more.
       // deno-lint-ignore no-explicit-any
-      from: '000',
       ddl: (db: Kysely<any>) => db.schema.dropTable('people').execute(),
     }, {
       from: '0000',

@@ -470,8 +470,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what a second run of a DDL has met is told in place of the first error',
     file: 'recovery.ts',
-    find: 'isDoubtful && this.#first ? this.#first.error : error;',
+    find: 'isDoubtful && isSame ? this.#first!.error : error;',
     replace: 'error;',
+  },
+  {
+    name: 'the first error is told whatever the second one is',
+    file: 'recovery.ts',
+    find: "strategy === 'lease' && this.#first?.contention === contention;",
+    replace: 'this.#first !== undefined;',
+  },
+  {
+    name: 'batch: a read that failed says that the driver keeps its rows',
+    file: 'batch_attempt.ts',
+    find: 'rows.length === 0 && !isUnreachable)',
+    replace: 'rows.length === 0)',
   },
   {
     name: 'a driver without rows is waited for',
@@ -482,14 +494,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: a driver without rows is waited for',
     file: 'batch_attempt.ts',
-    find: 'if (isRaced && rows.length === 0)',
-    replace: 'if (isRaced && rows.length > 0)',
-  },
-  {
-    name: 'the claim of another line is nothing to wait for',
-    file: 'attempt.ts',
-    find: 'return isAlone && workFor',
-    replace: 'return workFor',
+    find: 'if (isRaced && rows.length === 0 && !isUnreachable)',
+    replace: 'if (isRaced && rows.length > 0 && !isUnreachable)',
   },
   {
     name: 'a ledger of another database of SQLite is as good',

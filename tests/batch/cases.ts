@@ -154,6 +154,30 @@ export const CASES: readonly BatchCase[] = [
     },
   },
   {
+    name: 'a loser whose next look fails waits, and looks again',
+    needsConcurrency: true,
+    async run(stage) {
+      const loser = stage.caller();
+      let looks: number | undefined;
+      const shaken = around(loser.batch, {
+        async before(statements) {
+          if (looks !== undefined) looks++;
+          if (looks === 1 || statements[0]!.sql.includes('select 1 as')) {
+            throw new Error('read ECONNRESET');
+          }
+          if (!isInstall(statements)) return;
+          await stage.bootstrap({ ddl: (db) => createMark(db, 'of_the_winner') });
+          looks = 0;
+        },
+      });
+      const logger = new Log();
+      const result = await stage.bootstrap({ logger }, { ...loser, batch: shaken });
+      assert.equal(result.outcome, 'waited');
+      assert.match(logger.errors.join('\n'), /could not be read afterwards.*ECONNRESET/);
+      await assertTables(stage, ['of_the_winner']);
+    },
+  },
+  {
     name: 'callers at once: one installs, all are ready, no table of a loser is ever seen',
     async run(stage) {
       const marks = Array.from({ length: 6 }, (_, n) => `of_${n}`);

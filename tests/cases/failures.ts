@@ -122,6 +122,25 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'an error of a first run that was passing does not hide that of the second',
+    each: 'live',
+    async run(t) {
+      // In a transaction nothing is left of a first run, whatever had ended it.
+      for (const code of t.strategy === 'lease' ? ['55P03'] : ['55P03', '42710']) {
+        const db = t.connect();
+        await createTable(db, TABLES[1]!);
+        let runs = 0;
+        const failing = bootstrap(t, db, async (db) => {
+          runs++;
+          if (runs === 1) throw Object.assign(new Error('passing'), { code });
+          await install(db);
+        });
+        assert.match(String(await thrownBy(failing)), new RegExp(`${TABLES[1]}"? already exists`));
+        await db.schema.dropTable(TABLES[1]!).execute();
+      }
+    },
+  },
+  {
     name: 'on Postgres an error that the ddl swallows ends in an error of its own',
     needs: { transactions: true, dialect: 'postgres' },
     async run(t) {

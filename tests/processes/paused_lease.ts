@@ -25,8 +25,8 @@ interface Pause {
 }
 
 /** How a caller takes an expired claim over, and how it finishes its own. */
-const TAKE_OVER = 'delete from "migrations"';
-const FINISH = 'update "migrations" set state';
+const TAKE_OVER = 'delete from "main"."migrations"';
+const FINISH = 'update "main"."migrations" set state';
 
 /** Stops owners before a statement, which is then in flight, and while the DDL rests. */
 export async function pauseLeaseOwners(): Promise<void> {

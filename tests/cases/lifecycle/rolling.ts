@@ -193,35 +193,6 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
-    name: 'of two builds whose lines share nothing, under a lease one installs at a time',
-    async run(t) {
-      const [probed, go] = [gate(), gate()];
-      let sent = 0;
-      const held = t.caller(async () => {
-        if (++sent !== 2) return;
-        probed.open();
-        await go.opened;
-      });
-      const config = { strategy: 'lease', waitTimeoutMs: 6_000 } as const;
-      const right = life(t, { ...lineOf('other', 'right'), ...config }, { db: held.db })
-        .catch((error) => error);
-      await probed.opened;
-      const left = await life(t, {
-        ...lineOf('one', 'left'),
-        ...config,
-        ddl: async (db: Db) => {
-          await createTable(db, 'made_left');
-          go.open();
-          await Promise.race([right, sleep(500)]);
-        },
-      }, { db: t.caller().db });
-      assert.equal(left.outcome, 'installed');
-      assert.ok(await right instanceof NoUpgradePathError, `${JSON.stringify(await right)}`);
-      await assertTables(t, ['made_left']);
-      await assertLine(t.connect(), [['left', 'one'], ['one', null]]);
-    },
-  },
-  {
     name: 'one that takes over a claim without an origin still keeps the other branch out',
     each: true,
     async run(t) {
