@@ -103,8 +103,10 @@ export class BatchAttempt {
         ? met.length > 0 ||
           !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase()))
         : contention !== undefined && met.some(({ expired }) => !expired);
-      if (isRaced && rows.length === 0 && !isUnreachable) await checkAnswers(this.#call.handle);
-      if (isRaced) return rows;
+      if (isRaced) {
+        if (rows.length === 0 && !isUnreachable) await checkAnswers(this.#call.handle);
+        return rows;
+      }
       if (target) {
         if (target.owner !== this.owner) {
           this.#call.logError('a batch that came too late had failed by itself', error);

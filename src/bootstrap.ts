@@ -181,6 +181,7 @@ class Bootstrap {
 
   async #attempt(): Promise<readonly LedgerRow[]> {
     const isAuto = this.#settings.strategy === 'auto';
+    // Before the first try: after one it is a lease that was fallen back on.
     if (isAuto && this.#strategy === 'lease' && !this.#work) {
       this.#call.log(
         `a lease is used, as ${TAKES_NONE}; if it uses the instance that it receives, set ` +

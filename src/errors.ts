@@ -138,7 +138,7 @@ export class DdlStalledError extends SchemaError {}
 
 /**
  * The DDL cannot be recorded, since it needs an answer from the database, even if it has caught this
- * error, or takes no parameter or issues nothing, and so must be using another instance than the one
+ * error, or declares no parameter or issues nothing, and so must be using another instance than the one
  * it is given. Nothing was sent.
  */
 export class NotRecordableError extends SchemaError {

@@ -12,7 +12,7 @@ export type Run = (db: unknown) => unknown;
 /** What is said of one that {@linkcode takesNone} finds. */
 export const TAKES_NONE = 'a ddl declares no parameter (its length is 0)';
 
-/** Whether one of them takes no parameter, and so must be using an instance of its own. */
+/** Whether one of them declares no parameter, and so must be using an instance of its own. */
 export function takesNone(runs: readonly Run[]): boolean {
   return runs.some((run) => run.length === 0);
 }

@@ -4,25 +4,13 @@
  * @module
  */
 
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { planSchema } from '../../mod.ts';
+import { type Dialect, planSchema } from '../../mod.ts';
 import { scratch } from '../../tests/engines/scratch.ts';
+import { offline } from '../../tests/support/offline.ts';
 import { schemaOf } from '../../tests/support/schema.ts';
-
-/** The dialects. */
-export type Dialect = 'sqlite' | 'postgres';
 
 /** The name that every peer gives to it. */
 export const VERSION = '0001_initial';
@@ -39,7 +27,7 @@ export interface BenchSchema {
 export async function schemaFor(tables: number): Promise<BenchSchema> {
   const ddl = schemaOf(tables);
   const statements = async (dialect: Dialect) => {
-    const plan = await planSchema(compiler(dialect), ddl);
+    const plan = await planSchema(offline(dialect), ddl);
     return plan.statements.map(({ sql }) => sql);
   };
   return {
@@ -47,20 +35,6 @@ export async function schemaFor(tables: number): Promise<BenchSchema> {
     ddl,
     statements: { sqlite: await statements('sqlite'), postgres: await statements('postgres') },
   };
-}
-
-// deno-lint-ignore no-explicit-any
-function compiler(dialect: Dialect): Kysely<any> {
-  const isSqlite = dialect === 'sqlite';
-  return new Kysely({
-    dialect: {
-      createAdapter: () => isSqlite ? new SqliteAdapter() : new PostgresAdapter(),
-      createDriver: () => new DummyDriver(),
-      createIntrospector: (db) =>
-        isSqlite ? new SqliteIntrospector(db) : new PostgresIntrospector(db),
-      createQueryCompiler: () => isSqlite ? new SqliteQueryCompiler() : new PostgresQueryCompiler(),
-    },
-  });
 }
 
 const folders = new Map<string, string>();

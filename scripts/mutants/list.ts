@@ -377,8 +377,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: no look at the ledger after a failure',
     file: 'batch_attempt.ts',
-    find: 'if (isRaced) return rows;',
-    replace: '',
+    find: 'if (isRaced) {',
+    replace: 'if (isRaced && !isRaced) {',
     isQuick: true,
   },
   {
@@ -494,8 +494,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: a driver without rows is waited for',
     file: 'batch_attempt.ts',
-    find: 'if (isRaced && rows.length === 0 && !isUnreachable)',
-    replace: 'if (isRaced && rows.length > 0 && !isUnreachable)',
+    find: 'if (rows.length === 0 && !isUnreachable)',
+    replace: 'if (rows.length > 0 && !isUnreachable)',
   },
   {
     name: 'a ledger of another database of SQLite is as good',

@@ -13,7 +13,8 @@ import { migrate as migrateLibsql } from 'drizzle-orm/libsql/migrator';
 import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres';
 import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator';
 
-import { type BenchSchema, type Dialect, folderWith, VERSION } from '../schema.ts';
+import type { Dialect } from '../../../mod.ts';
+import { type BenchSchema, folderWith, VERSION } from '../schema.ts';
 import type { Peer } from './peer.ts';
 
 /** drizzle-orm. */

@@ -9,7 +9,8 @@ import { runner } from 'node-pg-migrate';
 import { createHash } from 'node:crypto';
 import Postgrator from 'postgrator';
 
-import { type BenchSchema, type Dialect, folderWith, scriptOf } from '../schema.ts';
+import type { Dialect } from '../../../mod.ts';
+import { type BenchSchema, folderWith, scriptOf } from '../schema.ts';
 import type { Peer } from './peer.ts';
 
 /** node-pg-migrate. */
