@@ -33,11 +33,11 @@ export interface SchemaReport {
 /**
  * Tests a schema on real databases. It lets several callers race, of whom exactly one must install
  * while nobody fails; calls once more, which must find the schema installed; and interrupts the
- * install after every single statement and at the end of the DDL, whereupon the next caller must
- * complete it: without an error, and with all tables and columns, where the database lists them,
- * which D1 does not. Under strategy `'lease'` this tells whether the DDL is idempotent, and after
- * which statement it is not. It does not see what a repetition leaves out or twice otherwise, such
- * as indexes and seeded rows.
+ * install after every single statement and at the end of the DDL (but for a batch, which has no
+ * middle), whereupon the next caller must complete it: without an error, and with all tables and
+ * columns, where the database lists them. Under strategy `'lease'` this tells whether the DDL is
+ * idempotent, and after which statement it is not. It does not see what a repetition leaves out or
+ * twice otherwise, such as indexes and seeded rows.
  *
  * @example
  * ```ts
