@@ -60,7 +60,9 @@ export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
 /** What is known about a schema of a database. */
 interface Known {
   installed?: BootstrapResult;
-  failure?: { readonly error: unknown; readonly until: number };
+  /** What has come out of the DDL, and until when it is thrown again. */
+  error?: unknown;
+  until: number;
 }
 
 /** By the schema in which the ledger lies; empty where no plugin names one. */
@@ -107,56 +109,46 @@ export function createBootstrap<K extends KyselyLike>(
   const settings = parseConfig(rest);
   let objects = new WeakMap<object, Places>();
   const others = new Map<unknown, Places>();
-  let forgotten = 0;
 
   function memory(key: unknown): Pick<Map<unknown, Places>, 'get' | 'set' | 'delete'> {
     const isObject = (typeof key === 'object' && key !== null) || typeof key === 'function';
     return isObject ? objects as unknown as Map<unknown, Places> : others;
   }
 
-  /** The result of an install that is known; throws the error that the DDL has just had. */
-  function recall(key: unknown, place: string): BootstrapResult | undefined {
-    const known = memory(key).get(key)?.get(place);
-    if (known?.failure && performance.now() < known.failure.until) throw known.failure.error;
-    return known?.installed;
+  /** What is known so far; throws the error that the DDL has just had. */
+  function recall(key: unknown, place: string): Known {
+    let places = memory(key).get(key);
+    if (!places) memory(key).set(key, places = new Map());
+    let known = places.get(place);
+    if (!known) places.set(place, known = { until: 0 });
+    if (!known.installed && performance.now() < known.until) throw known.error;
+    return known;
   }
 
   async function ensure(db: K, options: EnsureOptions = {}): Promise<BootstrapResult> {
     const key = options.key ?? (options.batch ?? settings.batch)?.database ?? db;
     if (options.signal?.aborted) throw options.signal.reason;
     const place = placeOf(databaseOf(db));
-    return recall(key, place) ?? await install(db, key, place, options);
-  }
-
-  async function install(
-    db: K,
-    key: unknown,
-    place: string,
-    options: EnsureOptions,
-  ): Promise<BootstrapResult> {
+    // What is forgotten meanwhile stays so: whoever comes later has another one to write into.
+    const known = recall(key, place);
+    if (known.installed) return known.installed;
     const { signal, batch } = RULES;
     const { key: _, ...given } = checkFields('options', options, { signal, batch, key: ANYTHING });
-    const atFirst = forgotten;
-    const remember = (known: Known) => {
-      // What was forgotten meanwhile stays so, and success is not undone by a caller who was late.
-      if (atFirst !== forgotten) return;
-      const places = memory(key).get(key) ?? new Map<string, Known>();
-      const { installed, failure } = places.get(place) ?? {};
-      // An error that is rethrown is no new one.
-      const isKept = known.failure && performance.now() < (failure?.until ?? 0);
-      if (!installed && !isKept) memory(key).set(key, places.set(place, known));
-    };
     const result = await bootstrap(db, { ...settings, ...given }, {
       // Many calls may have begun before the first of them failed.
       before: () => recall(key, place),
-      onError: (error) => remember({ failure: { error, until: performance.now() + cooldownMs } }),
+      onError: (error) => {
+        // One that is thrown again is no new one.
+        if (performance.now() < known.until) return;
+        known.error = error;
+        known.until = performance.now() + cooldownMs;
+      },
     });
-    if (result.outcome !== 'pending') remember({ installed: settled(result) });
+    if (result.outcome !== 'pending') known.installed ??= settled(result);
     return result;
   }
 
   function forget(key?: unknown): void {
-    forgotten++;
     if (key !== undefined) {
       memory(key).delete(key);
       return;
