@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Answers } from './answers.ts';
+import { answerTo } from './answers.ts';
 import type { BatchStatement } from './batch.ts';
 import {
   DdlStalledError,
@@ -77,7 +77,6 @@ class Recorder {
   readonly #options: RecordOptions;
   #isClosed = false;
   #underWay = 0;
-  readonly #answers = new Answers((sql, reason) => this.#refuse(sql, reason));
   readonly #shadows = new WeakMap<Connection, Connection>();
 
   constructor(options: RecordOptions) {
@@ -141,7 +140,7 @@ class Recorder {
         const statements = this.#read(query);
         const answer = shadow
           ? await this.#ask(shadow, query, statements)
-          : this.#answers.to(query, statements);
+          : answerTo(query, statements, (reason) => this.#refuse(query.sql, reason));
         if (!isRead(statements)) this.#push(query, statements);
         return answer;
       },
@@ -171,7 +170,6 @@ class Recorder {
     const statements = statementsOf(query.sql, this.#options.dialect);
     const reason = refusalInUnit(statements);
     if (reason) throw this.#refused(query.sql, reason);
-    this.#answers.check(query.parameters);
     return statements;
   }
 
@@ -181,6 +179,7 @@ class Recorder {
     if (statements.length === 1) {
       // Without what stands behind its semicolon, where D1 looks for another statement.
       const { sql } = statements[0]!;
+      // A copy looks at each of them, which an answer that nobody has does not bear.
       this.statements.push({ sql, parameters: query.parameters.map(copyOf) });
     } else if (query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
