@@ -15,7 +15,7 @@ import { record } from './recorder.ts';
 import type { Run } from './run.ts';
 import { RULES } from './settings.ts';
 import { quote } from './sql.ts';
-import { type Dialect, statementsOf, tokens } from './sql_text.ts';
+import { type Dialect, tokens } from './sql_text.ts';
 import { encode, literal } from './values.ts';
 
 /** What {@linkcode planSchema} makes: plain JSON, but for one method. */
@@ -91,13 +91,18 @@ export async function planSchema<K extends KyselyLike>(
     details: {},
     shadow: shadow && await shadowOf(shadow, dialect, schema),
   });
-  const planned = statements.map(({ sql, parameters }) => ({
-    sql,
-    parameters: parameters.map(encode),
-  }));
-  const checksum = await checksumOf(statements.map(({ sql }) => sql), dialect);
-  const plan = { dialect, schema: given.schema ?? null, statements: planned, checksum };
-  return withMethod(plan, schema);
+  const plan: Omit<SchemaPlan, 'toSQL'> = {
+    dialect,
+    schema: given.schema ?? null,
+    statements: statements.map(({ sql, parameters }) => ({
+      sql,
+      parameters: parameters.map(encode),
+    })),
+    checksum: await checksumOf(statements.map(({ sql }) => sql), dialect),
+  };
+  // Not enumerable, so that the plan itself is plain data.
+  const toSQL = { value: () => scriptOf(plan, schema) };
+  return Object.defineProperty(plan, 'toSQL', toSQL) as SchemaPlan;
 }
 
 async function shadowOf(
@@ -124,14 +129,10 @@ function placing(schema: string): string[] {
   ];
 }
 
-function withMethod(plan: Omit<SchemaPlan, 'toSQL'>, schema: string | undefined): SchemaPlan {
-  const toSQL = () => {
-    const path = schema === undefined ? [] : placing(schema);
-    const bodies = statementsOfPlan(plan).map((statement) => inline(statement, plan.dialect));
-    return [...path, ...bodies].map((sql) => `${sql};\n`).join('');
-  };
-  // Not enumerable, so that the plan itself is plain data.
-  return Object.defineProperty({ ...plan }, 'toSQL', { value: toSQL }) as SchemaPlan;
+function scriptOf(plan: Omit<SchemaPlan, 'toSQL'>, schema: string | undefined): string {
+  const path = schema === undefined ? [] : placing(schema);
+  const bodies = statementsOfPlan(plan).map((statement) => inline(statement, plan.dialect));
+  return [...path, ...bodies].map((sql) => `${sql};\n`).join('');
 }
 
 /** A statement with its parameters as literals, ending where a semicolon may follow. */
@@ -139,19 +140,15 @@ function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
   let next = 0;
   let text = '';
   let last = '';
-  // A parameter may stand close to a word, which its literal would become a part of.
-  const add = (piece: string, isLiteral: boolean) => {
-    const isClose = (isLiteral || last === 'parameter') && /\w$|'$/.test(text) &&
+  for (const token of tokens(sql, dialect)) {
+    let piece = token.text;
+    // A function's body, too, has `$1`.
+    const isBound = token.kind === 'parameter' && parameters.length > 0;
+    if (isBound) piece = literal(parameters[(Number(piece.slice(1)) || ++next) - 1], dialect);
+    // A parameter may stand close to a word, which its literal would become a part of.
+    const isClose = (isBound || last === 'parameter') && /[\w']$/.test(text) &&
       /^[\w']/.test(piece);
     text += isClose ? ` ${piece}` : piece;
-  };
-  for (const token of tokens(statementsOf(sql, dialect)[0]?.sql ?? sql, dialect)) {
-    // A function's body, too, has `$1`.
-    if (token.kind !== 'parameter' || parameters.length === 0) add(token.text, false);
-    else {
-      const number = Number(token.text.slice(1)) || ++next;
-      add(literal(parameters[number - 1], dialect), true);
-    }
     last = token.kind;
   }
   return last === 'comment' ? `${text}\n` : text;
