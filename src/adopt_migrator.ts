@@ -84,8 +84,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const database = databaseOf(db);
   const plain = database.withoutPlugins();
   try {
-    const introspection = plain.introspection as Introspection;
-    await patiently(() => introspection.getTables({ withInternalKyselyTables: true }));
+    await patiently(() => plain.introspection.getTables({ withInternalKyselyTables: true }));
   } catch (cause) {
     if (contentionOf(cause) !== undefined) throw cause;
     const found = `Migrator needs to introspect the database: ${messageOf(cause)}. Use 'upgrades'`;
@@ -138,10 +137,6 @@ function rowsBetween(
     if (!known.has(name)) rows.push({ name, timestamp: new Date(at).toISOString() });
   }
   return rows;
-}
-
-interface Introspection {
-  getTables(options: { withInternalKyselyTables: boolean }): Promise<unknown>;
 }
 
 /** The tables as every version of Kysely from 0.27 on makes them. */

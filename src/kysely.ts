@@ -84,7 +84,12 @@ interface Plugin {
 /** The instance as the library itself uses it. */
 export interface Database extends Handle {
   readonly isTransaction: boolean;
-  readonly introspection: object;
+  /** Not every database lets it. */
+  readonly introspection: {
+    getTables(options?: object): Promise<
+      { schema?: string; name: string; columns: { name: string }[] }[]
+    >;
+  };
   getExecutor(): Executor;
   transaction(): { execute<T>(run: (trx: Database) => Promise<T>): Promise<T> };
   withSchema(schema: string): Database;

@@ -129,16 +129,18 @@ export class Kit<K extends KyselyLike> {
   ): Promise<boolean> {
     const database = await this.#options.database();
     const opened: { destroy?(): Promise<void> }[] = [];
-    const call: Call<K> = async (config = this.#options.config) => {
+    const open = async () => {
       const db = await database.connect();
       opened.push(db as object);
+      return db;
+    };
+    const call: Call<K> = async (config = this.#options.config) => {
+      const db = await open();
       const batch = database.batch?.(db);
       return await bootstrapSchema(db, { ...config, ...(batch && { batch }) });
     };
     const look: Look = async () => {
-      const db = await database.connect();
-      opened.push(db as object);
-      const { introspection } = db as unknown as Introspected;
+      const { introspection } = await open() as unknown as Database;
       const tables = await introspection.getTables().catch(() => undefined);
       return tables?.map(({ schema, name, columns }) =>
         `${schema ? `${schema}.` : ''}${name} (${columns.map((column) => column.name).join(', ')})`
@@ -211,12 +213,6 @@ export class Kit<K extends KyselyLike> {
       strategy: this.strategy ?? 'auto',
     };
   }
-}
-
-interface Introspected {
-  readonly introspection: {
-    getTables(): Promise<{ schema?: string; name: string; columns: { name: string }[] }[]>;
-  };
 }
 
 function countOf(statements: readonly string[]): number {
