@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { BatchStatement } from './batch.ts';
-import { type Handle, plain } from './kysely.ts';
+import type { Ddl } from './config.ts';
+import { type Handle, type KyselyLike, plain } from './kysely.ts';
+import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 
 export type Run = (db: unknown) => unknown;
 
@@ -22,13 +23,14 @@ export async function runAll(runs: readonly Run[], db: unknown): Promise<void> {
   for (const run of runs) await run(db);
 }
 
-/** Sends the statements of a plan, which needs no answers. */
-export async function replay(
-  handle: Handle,
-  statements: readonly BatchStatement[],
-): Promise<void> {
-  for (const { sql, parameters } of statements) {
-    const query = plain(sql, parameters);
-    await handle.executeQuery({ ...query, query: { ...query.query as object, isPlanned: true } });
-  }
+/** What a caller has given as a DDL. That of a plan sends its statements, which need no answers. */
+export function runOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Run {
+  if (typeof ddl === 'function') return ddl as unknown as Run;
+  return async (db) => {
+    for (const { sql, parameters } of statementsOfPlan(ddl)) {
+      const query = plain(sql, parameters);
+      const node = { ...query.query as object, isPlanned: true };
+      await (db as Handle).executeQuery({ ...query, query: node });
+    }
+  };
 }

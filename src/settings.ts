@@ -5,11 +5,10 @@
  */
 
 import type { AtomicBatch } from './batch.ts';
-import type { BootstrapConfig, Ddl, Strategy, UpgradeStep } from './config.ts';
+import type { BootstrapConfig, Strategy, UpgradeStep } from './config.ts';
 import { checkFields, duration, oneOf, problem, type Rule, text } from './fields.ts';
-import type { Handle, KyselyLike } from './kysely.ts';
-import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
-import { replay, type Run, takesNone } from './run.ts';
+import type { SchemaPlanData } from './plan_data.ts';
+import { type Run, runOf, takesNone } from './run.ts';
 
 type Optional = 'marker' | 'schema' | 'dialect' | 'batch' | 'signal';
 
@@ -109,15 +108,10 @@ export function parseConfig(config: unknown): Settings {
     ...given,
     waitTimeoutMs,
     leaseMs,
-    ddl: functionOf(given.ddl),
-    upgrades: steps.map(({ from, ddl }) => ({ from, ddl: functionOf(ddl) })),
+    ddl: runOf(given.ddl),
+    upgrades: steps.map(({ from, ddl }) => ({ from, ddl: runOf(ddl) })),
     plans: [given.ddl, ...steps.map(({ ddl }) => ddl)].filter((ddl) => typeof ddl === 'object'),
   };
-}
-
-function functionOf(ddl: Ddl<KyselyLike> | SchemaPlanData): Run {
-  if (typeof ddl === 'function') return ddl as unknown as Run;
-  return (db) => replay(db as Handle, statementsOfPlan(ddl));
 }
 
 /**
