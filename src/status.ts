@@ -71,14 +71,10 @@ export async function schemaStatus(
     const found = rowsOf(rows);
     if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed, { marker: placed.marker });
     // What a fresh install records of a line has the same time.
-    const depthOf = (row: LedgerRow): number => {
-      let depth = 0;
-      // Rows that a person has removed and that came back may make a ring of it.
-      for (let at: LedgerRow | undefined = row; at && depth < found.length; depth++) {
-        const { previous }: LedgerRow = at;
-        at = found.find(({ name }) => name === previous);
-      }
-      return depth;
+    // Rows that a person has removed and that came back may make a ring of it, so it has an end.
+    const depthOf = (row: LedgerRow, most = found.length): number => {
+      const before = found.find(({ name }) => name === row.previous);
+      return before && most > 0 ? 1 + depthOf(before, most - 1) : 0;
     };
     return found
       .sort((a, b) => (a.since ?? 0) - (b.since ?? 0) || depthOf(a) - depthOf(b))
