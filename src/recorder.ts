@@ -176,15 +176,15 @@ class Recorder {
   #push(query: CompiledQuery, statements: readonly Statement[]): void {
     // Drivers disagree about several statements in one text, so each travels alone; but nobody
     // can say whose parameters are whose.
-    if (statements.length === 1) {
-      // Without what stands behind its semicolon, where D1 looks for another statement.
-      const { sql } = statements[0]!;
-      // A copy looks at each of them, which an answer that nobody has does not bear.
-      this.statements.push({ sql, parameters: query.parameters.map(copyOf) });
-    } else if (query.parameters.length > 0) {
+    if (statements.length !== 1 && query.parameters.length > 0) {
       const reason = 'it is several statements with parameters in one text. Send them one by one';
       throw this.#refused(query.sql, reason);
-    } else for (const { sql } of statements) this.statements.push({ sql, parameters: [] });
+    }
+    // Without what stands behind its semicolon, where D1 looks for another statement. A copy looks at
+    // each parameter, which an answer that nobody has does not bear.
+    for (const { sql } of statements) {
+      this.statements.push({ sql, parameters: query.parameters.map(copyOf) });
+    }
   }
 
   #refused(sql: string, reason: string): SchemaError {
