@@ -19,7 +19,7 @@ const HURRY = `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`;
 // Settings are local to the transaction, since poolers hand the session on. The caller's own
 // `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile. So is its search path:
 // a dump sets another one for the whole session, which would not find the ledger from then on.
-function politeness(leaseMs: number): string[] {
+function politeness({ schema, settings: { leaseMs } }: Call): string[] {
   return [
     `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true)`,
     `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true)`,
@@ -28,6 +28,7 @@ function politeness(leaseMs: number): string[] {
     // none, and what Postgres does then is an endless loop there (measured with 0.5.16).
     `set_config('idle_in_transaction_session_timeout', case when version() like '%wasm%' ` +
     `then '0' else '${Math.ceil(leaseMs)}' end, true)`,
+    ...(schema === undefined ? [] : [ahead(schema)]),
   ];
 }
 
@@ -77,9 +78,7 @@ export function hurried({ dialect }: Call, query: CompiledQuery): CompiledQuery 
  * @returns False if another caller is installing: end the transaction, and wait outside.
  */
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
-  const { schema, settings: { leaseMs } } = call;
-  const columns = politeness(leaseMs);
-  if (schema !== undefined) columns.push(ahead(schema));
+  const columns = politeness(call);
   if (call.useAdvisoryLock) {
     columns.push(`pg_try_advisory_xact_lock(${lockKey(call.ledger.table)}) as locked`);
   }
@@ -106,19 +105,17 @@ export async function creation(call: Call, handle: Handle): Promise<CompiledQuer
  * in hand for long, nor hold the claim for hours where its client vanished between two requests.
  */
 export function politely(
-  { dialect, schema, settings: { leaseMs } }: Call,
+  call: Call,
   ours: readonly BatchStatement[],
   ddl: readonly BatchStatement[],
 ): BatchStatement[] {
-  if (dialect !== 'postgres') return [...ours, ...ddl];
-  const select = (...columns: string[]) => plain(`select ${columns.join(', ')}`);
-  const path = schema === undefined ? [] : [ahead(schema)];
+  if (call.dialect !== 'postgres') return [...ours, ...ddl];
   return [
-    select(...politeness(leaseMs)),
+    plain(`select ${politeness(call).join(', ')}`),
     ...ours,
-    select(RESTORED, ...path),
+    plain(`select ${RESTORED}`),
     ...ddl,
-    select(pathRestored(schema)),
+    plain(`select ${pathRestored(call.schema)}`),
   ];
 }
 
