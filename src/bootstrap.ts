@@ -96,7 +96,6 @@ class Bootstrap {
   readonly #recovery: Recovery;
   #strategy: Strategy;
   #isLedgerMissing = false;
-  #isOutdated = false;
   #seen: readonly LedgerRow[] = [];
   #work: Work | undefined;
 
@@ -120,9 +119,14 @@ class Bootstrap {
       );
       this.#call.checksum = await checksumOf(ddl.map(({ sql }) => sql), dialect);
     }
+    let isOutdated = false;
     for (let isFirst = true;; isFirst = false) {
       try {
-        if (this.#isOutdated) await patience.race(this.#modernize());
+        if (isOutdated) {
+          this.#call.isModern = await patience.race(modernizeLedger(this.#call));
+          isOutdated = false;
+          if (!this.#call.isModern) await patience.pause();
+        }
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());
@@ -136,7 +140,7 @@ class Bootstrap {
         this.#recovery.lastContention = undefined;
       } catch (error) {
         const next = this.#recovery.after(error, this.#strategy);
-        if (next === 'modernize') this.#isOutdated = true;
+        if (next === 'modernize') isOutdated = true;
         if (next !== 'pause') continue;
       }
       if (settings.onContention === 'return') return this.#result('pending');
@@ -204,12 +208,6 @@ class Bootstrap {
       );
       return await this.#attempt();
     }
-  }
-
-  async #modernize(): Promise<void> {
-    this.#call.isModern = await modernizeLedger(this.#call);
-    this.#isOutdated = false;
-    if (!this.#call.isModern) await this.#call.patience.pause();
   }
 
   #result(outcome: BootstrapResult['outcome']): BootstrapResult {

@@ -422,8 +422,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no pause between two looks',
     file: 'bootstrap.ts',
-    find: 'await patience.pause();',
-    replace: '',
+    find: "'pending');\n      await patience.pause();",
+    replace: "'pending');",
   },
   {
     name: 'no look again after a lost claim',
