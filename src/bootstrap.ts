@@ -5,7 +5,7 @@
  */
 
 import { Attempt } from './attempt.ts';
-import { BatchAttempt } from './batch_attempt.ts';
+import { attemptBatch } from './batch_attempt.ts';
 import { type Call, callOn, type DdlHooks, readRows, timeoutError, watchDdl } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
 import { isMissingTable, isTransactionUnsupported } from './contention.ts';
@@ -154,7 +154,7 @@ class Bootstrap {
 
   /** The result for a version that is there: put there by this call, or by another one. */
   #installed(target: LedgerRow, isAtFirstLook: boolean): BootstrapResult {
-    if (target.owner !== undefined && this.#call.owners.has(target.owner)) {
+    if (this.#call.owners.has(target.owner)) {
       this.#call.log(`installed version ${JSON.stringify(this.#settings.version)}`);
       const { from, steps } = this.#work!;
       if (from === undefined) return this.#result('installed');
@@ -193,11 +193,11 @@ class Bootstrap {
       );
     }
     const work = this.#work = workFor(this.#call, this.#seen);
-    const attempt = this.#strategy === 'batch'
-      ? new BatchAttempt(this.#call, work)
-      : new Attempt(this.#call, this.#strategy, work);
+    if (this.#strategy === 'batch') {
+      return await attemptBatch(this.#call, work, this.#isLedgerMissing, this.#seen);
+    }
     try {
-      return await attempt.run(this.#isLedgerMissing, this.#seen);
+      return await new Attempt(this.#call, this.#strategy, work).run(this.#isLedgerMissing);
     } catch (error) {
       const mayFallBack = isAuto && this.#strategy === 'transaction' && !this.#call.hasBegun;
       if (!mayFallBack || !isTransactionUnsupported(error)) throw error;

@@ -33,7 +33,7 @@ export interface Call extends Placed {
   /** Marker and version, for errors. */
   readonly details: SchemaErrorDetails;
   /** The random names of all tries so far: a row that carries one of them is this caller's. */
-  readonly owners: Set<string>;
+  readonly owners: Set<unknown>;
   /** True where other versions than this one matter, too. */
   readonly isWhole: boolean;
   /** True once the ledger was found, or made, to have all of this release's columns. */

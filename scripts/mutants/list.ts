@@ -371,7 +371,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: an expired claim is never discarded',
     file: 'batch_attempt.ts',
-    find: 'if (dead.length > 0) ours.push(ledger.discard(dead, this.owner));',
+    find: 'if (dead.length > 0) ours.push(ledger.discard(dead, owner));',
     replace: '',
   },
   {
@@ -384,14 +384,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: deadline not looked at before it is sent',
     file: 'batch_attempt.ts',
-    find: 'patience.check();\n    const sentAt',
+    find: 'patience.check();\n  const sentAt',
     replace: 'const sentAt',
   },
   {
     name: 'batch: the DDL stands before the guard',
     file: 'batch_attempt.ts',
-    find: 'politely(this.#call, ours, ddl)',
-    replace: 'politely(this.#call, ddl, ours)',
+    find: 'politely(call, ours, ddl)',
+    replace: 'politely(call, ddl, ours)',
   },
   {
     name: "batch: a column that is missing is the ledger's",
@@ -408,8 +408,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: all failures are the DDL',
     file: 'batch_attempt.ts',
-    find: 'if (!isOurs) this.#call.ddlErrors.add(error);',
-    replace: 'this.#call.ddlErrors.add(error);',
+    find: 'if (!isOurs) call.ddlErrors.add(error);',
+    replace: 'call.ddlErrors.add(error);',
   },
   // The story
   {
@@ -440,7 +440,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the winner does not know its row',
     file: 'bootstrap.ts',
-    find: 'target.owner !== undefined && this.#call.owners.has(target.owner)',
+    find: 'this.#call.owners.has(target.owner)',
     replace: "target.owner === ''",
   },
   {
