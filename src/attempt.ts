@@ -12,7 +12,7 @@ import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
 import type { Database, Handle } from './kysely.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { beginPolitely, CLAIM_EXTRAS, creation, hurried, pathRestored } from './postgres.ts';
+import { beginPolitely, creation, hurried } from './postgres.ts';
 import { runAll } from './run.ts';
 import { abortedError, inTransaction } from './transaction.ts';
 import { patiently } from './wait.ts';
@@ -60,8 +60,7 @@ export class Attempt {
     this.#call.hasBegun = true;
     patience.check();
     const own = handle.withoutPlugins();
-    const isPostgres = dialect === 'postgres';
-    if (isPostgres && this.#gate && !(await beginPolitely(this.#call, own))) {
+    if (dialect === 'postgres' && this.#gate && !(await beginPolitely(this.#call, own))) {
       return this.#others = [];
     }
     if (isLedgerMissing) {
@@ -69,7 +68,7 @@ export class Attempt {
         await own.executeQuery(this.#gate ? query : hurried(this.#call, query));
       }
     }
-    const rows = await this.#claim.take(own, isPostgres ? CLAIM_EXTRAS : undefined);
+    const rows = await this.#claim.take(own);
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);
@@ -131,9 +130,7 @@ export class Attempt {
     if (this.#claim.refusal) throw this.#claim.refusal;
     if (!this.#gate) return await this.#claim.finishPatiently(handle, checksum);
     try {
-      const isPostgres = this.#call.dialect === 'postgres';
-      const further = isPostgres ? `, ${pathRestored(this.#call.schema)}` : '';
-      const rows = await this.#claim.finish(handle, checksum, further);
+      const rows = await this.#claim.finish(handle, checksum);
       // One may have come too late, while this was under way.
       if (this.#claim.refusal) throw this.#claim.refusal;
       if (rows) return rows;

@@ -8,8 +8,9 @@ import { type Call, readRows } from './call.ts';
 import { isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError, type SchemaError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
-import type { ClaimExtras, Entry, Ledger } from './ledger.ts';
+import type { Entry, Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
+import { CLAIM_EXTRAS, pathRestored } from './postgres.ts';
 import { patiently, stopwatch } from './wait.ts';
 import { deadOwners } from './work.ts';
 
@@ -41,8 +42,9 @@ export class Claim {
    * Claims rows that are not there, or stand on a claim that has run out; reads what came of it.
    * Such a claim is deleted first, with any on another branch, so that nothing of it is inherited.
    */
-  async take(handle: Handle, extras?: ClaimExtras): Promise<LedgerRow[]> {
-    const { settings: { leaseMs }, isWhole } = this.#call;
+  async take(handle: Handle): Promise<LedgerRow[]> {
+    const { settings: { leaseMs }, isWhole, dialect } = this.#call;
+    const extras = dialect === 'postgres' ? CLAIM_EXTRAS : undefined;
     const claim = () => {
       this.#ageMs = stopwatch();
       const guard = this.#ledger.claim(this.#entries, this.owner, leaseMs, extras);
@@ -150,12 +152,10 @@ export class Claim {
    *
    * @throws {LeaseLostError} They are another owner's now.
    */
-  async finish(
-    handle: Handle,
-    checksum: string | null,
-    furtherColumns?: string,
-  ): Promise<LedgerRow[] | undefined> {
-    const guard = this.#ledger.finish(this.owner, this.#names.at(-1)!, checksum, furtherColumns);
+  async finish(handle: Handle, checksum: string | null): Promise<LedgerRow[] | undefined> {
+    const { dialect, schema } = this.#call;
+    const further = dialect === 'postgres' ? `, ${pathRestored(schema)}` : '';
+    const guard = this.#ledger.finish(this.owner, this.#names.at(-1)!, checksum, further);
     const rows = await this.#prove(handle, guard, 'installed');
     if (this.holds(rows, 'installed')) return rows;
     const taken = this.lossIn(rows);

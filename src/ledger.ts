@@ -157,7 +157,7 @@ export class Ledger {
     owner: string,
     version: string,
     checksum: string | null,
-    furtherColumns = '',
+    furtherColumns: string,
   ): CompiledQuery {
     const kept = checksum === null ? 'null' : quoted(checksum);
     return this.#update(

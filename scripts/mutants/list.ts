@@ -251,7 +251,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'the advisory lock is the guard',
     file: 'attempt.ts',
     find: "if (!this.#claim.holds(rows, 'installing') ||",
-    replace: "if (((!isPostgres || !this.#gate) && !this.#claim.holds(rows, 'installing')) ||",
+    replace:
+      "if (((dialect !== 'postgres' || !this.#gate) && !this.#claim.holds(rows, 'installing')) ||",
   },
   {
     name: 'steps not looked at again under the claim',
