@@ -174,7 +174,7 @@ class Bootstrap {
     try {
       const rows = await readRows(this.#call);
       this.#isLedgerMissing = false;
-      if (rows.some((row) => row.isUnfamiliar)) await checkLedger(this.#call, this.#call.details);
+      if (rows.some((row) => row.isUnfamiliar)) await checkLedger(this.#call);
       return rows;
     } catch (error) {
       if (!isMissingTable(error)) throw error;

@@ -7,13 +7,7 @@
 import type { Strategy } from './config.ts';
 import { contentionOf } from './contention.ts';
 import { type Placed, placedOf } from './database.ts';
-import {
-  DdlStalledError,
-  LeaseLostError,
-  messageOf,
-  type SchemaErrorDetails,
-  WaitTimeoutError,
-} from './errors.ts';
+import { DdlStalledError, LeaseLostError, messageOf, WaitTimeoutError } from './errors.ts';
 import { type Database, type Handle, plain } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
@@ -30,8 +24,6 @@ export interface DdlHooks {
 export interface Call extends Placed {
   readonly settings: Settings;
   readonly patience: Patience;
-  /** Marker and version, for errors. */
-  readonly details: SchemaErrorDetails;
   /** The random names of all tries so far: a row that carries one of them is this caller's. */
   readonly owners: Set<unknown>;
   /** True where other versions than this one matter, too. */
@@ -66,7 +58,7 @@ export function callOn(
   return {
     ...placed,
     settings,
-    details: { marker: placed.marker, version },
+    details: { ...placed.details, version },
     patience: new Patience(waitTimeoutMs, signal, timeout),
     owners: new Set(),
     ddlErrors: new Set(),

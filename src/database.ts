@@ -5,6 +5,7 @@
  */
 
 import type { BootstrapConfig } from './config.ts';
+import type { SchemaErrorDetails } from './errors.ts';
 import { problem } from './fields.ts';
 import {
   builderOf,
@@ -43,8 +44,8 @@ export interface Placed {
   readonly ledger: Ledger;
   /** The schema that was asked for, as the caller's plugins left its name. */
   readonly schema: string | undefined;
-  /** The table's name before plugins: release 1.0.0 wrote it unquoted, so Postgres folded it. */
-  readonly marker: string;
+  /** The table's name before plugins and, in a call, the version: for errors. */
+  readonly details: SchemaErrorDetails;
 }
 
 /**
@@ -62,7 +63,8 @@ export function placedOf(
     throw new RangeError(problem('schema', 'be left out but on Postgres', schema));
   }
   const placed = schema === undefined ? db : db.withSchema(schema);
-  const marker = dialect === 'postgres' ? name.toLowerCase() : name;
+  // Release 1.0.0 wrote it unquoted, so Postgres folded it.
+  const details = { marker: dialect === 'postgres' ? name.toLowerCase() : name };
   const handle = batch
     ? {
       executeQuery: async ({ sql, parameters }: CompiledQuery) => ({
@@ -72,11 +74,11 @@ export function placedOf(
     : placed.withoutPlugins();
   // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
   // answers is not for them: one that parses JSON would make another thing of some versions.
-  const table = tableOf(placed, marker);
+  const table = tableOf(placed, details.marker);
   // Where SQLite makes a table that names no database, whatever it may find in an attached one.
   if (dialect === 'sqlite') table.schema ??= 'main';
   const ledger = new Ledger(table, dialect);
-  return { db: placed, handle, dialect, ledger, schema: schema && table.schema, marker };
+  return { db: placed, handle, dialect, ledger, schema: schema && table.schema, details };
 }
 
 /**

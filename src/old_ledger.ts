@@ -7,7 +7,7 @@
 import type { Call } from './call.ts';
 import { contentionOf } from './contention.ts';
 import type { Placed } from './database.ts';
-import { ForeignTableError, type SchemaErrorDetails } from './errors.ts';
+import { ForeignTableError } from './errors.ts';
 import { hurried } from './postgres.ts';
 import { patiently } from './wait.ts';
 
@@ -18,10 +18,7 @@ import { patiently } from './wait.ts';
  * @throws {ForeignTableError} The table's primary key is not `name`, or it has a column that release
  * 1.0.0, which filled `name` alone, could not have written a row without.
  */
-export async function checkLedger(
-  { handle, ledger }: Pick<Placed, 'handle' | 'ledger'>,
-  details: SchemaErrorDetails,
-): Promise<string[]> {
+export async function checkLedger({ handle, ledger, details }: Placed): Promise<string[]> {
   const { rows } = await handle.executeQuery(ledger.columns());
   const columns = (mark: string) =>
     rows.filter((row) => Boolean(Number(row[mark]))).map((row) => String(row.column));
@@ -51,7 +48,7 @@ export async function checkLedger(
  * @throws {ForeignTableError} The table belongs to another tool.
  */
 export async function modernizeLedger(call: Call): Promise<boolean> {
-  const present = await checkLedger(call, call.details);
+  const present = await checkLedger(call);
   const missing = present.length > 0 ? call.ledger.addColumns(present) : [];
   for (const query of missing) {
     await patiently(async () => {

@@ -69,7 +69,7 @@ export async function schemaStatus(
     const { rows } = await placed.handle.executeQuery(placed.ledger.probe());
     const now = Number(rows[0]?.clock);
     const found = rowsOf(rows);
-    if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed, { marker: placed.marker });
+    if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed);
     // What a fresh install records of a line has the same time.
     // Rows that a person has removed and that came back may make a ring of it, so it has an end.
     const depthOf = (row: LedgerRow, most = found.length): number => {
