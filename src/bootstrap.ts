@@ -199,8 +199,7 @@ class Bootstrap {
     try {
       return await new Attempt(this.#call, this.#strategy, work).run(this.#isLedgerMissing);
     } catch (error) {
-      const mayFallBack = isAuto && this.#strategy === 'transaction' && !this.#call.hasBegun;
-      if (!mayFallBack || !isTransactionUnsupported(error)) throw error;
+      if (!isAuto || this.#call.hasBegun || !isTransactionUnsupported(error)) throw error;
       this.#strategy = 'lease';
       this.#call.log(
         `a lease is used, as there are no transactions (${messageOf(error)}); a batch, which on ` +
