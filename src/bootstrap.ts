@@ -121,6 +121,7 @@ class Bootstrap {
     }
     let isOutdated = false;
     for (let isFirst = true;; isFirst = false) {
+      patience.check();
       try {
         if (isOutdated) {
           this.#call.isModern = await patience.race(modernizeLedger(this.#call));

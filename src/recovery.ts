@@ -33,12 +33,8 @@ export class Recovery {
     const { settings: { onContention }, patience, ddlErrors, hooks, log } = this.#call;
     const isFromDdl = ddlErrors.has(error);
     const isOurs = !isFromDdl && !(error instanceof SchemaError);
-    if (isOurs && isMissingColumn(error) && !this.#call.isModern) {
-      patience.check();
-      return 'modernize';
-    }
+    if (isOurs && isMissingColumn(error) && !this.#call.isModern) return 'modernize';
     if (isOurs && this.#call.useAdvisoryLock && isAdvisoryLockUnsupported(error)) {
-      patience.check();
       this.#call.useAdvisoryLock = false;
       log(`no advisory locks (${messageOf(error)}), so none are used`);
       return 'look';
