@@ -154,12 +154,12 @@ export class Attempt {
     }
     if (this.#phase === 'finish' && !this.#call.ddlErrors.has(error)) {
       const rows = await patiently(() => readRows(this.#call)).catch((second) => {
-        if (!isMissingTable(second)) {
-          this.#call.logError('the ledger could not be read afterwards', second);
-        }
-        return [];
+        if (isMissingTable(second)) return [];
+        this.#call.logError('the ledger could not be read afterwards', second);
       });
-      if (this.#claim.holds(rows, 'installed')) return rows;
+      if (rows && this.#claim.holds(rows, 'installed')) return rows;
+      // It was rolled back with all that it held.
+      if (this.#gate && rows && !this.#claim.isIn(rows)) throw error;
     }
     // In a real transaction there is nothing left to release; but not every dialect has one.
     await this.#claim.release();

@@ -9,6 +9,7 @@ import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
+import { checkLedger } from './old_ledger.ts';
 import { creation, politely } from './postgres.ts';
 import { record } from './recorder.ts';
 import { checksumToKeep, deadOwners, rowsInTheWay, type Work } from './work.ts';
@@ -86,6 +87,7 @@ async function settle(
     if (isUnreachable) call.logError('the ledger could not be read afterwards', second);
     return [];
   });
+  if (rows.some((row) => row.isUnfamiliar)) await checkLedger(call);
   const met = rowsInTheWay(work.entries, rows);
   const target = rows.find(({ name, installed }) => installed && name === version);
   const contention = contentionOf(error);

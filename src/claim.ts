@@ -5,7 +5,7 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { isMissingColumn, isMissingTable } from './contention.ts';
+import { isLocked, isMissingColumn, isMissingTable } from './contention.ts';
 import { LeaseLostError, type SchemaError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
 import type { Entry, Ledger } from './ledger.ts';
@@ -24,7 +24,8 @@ export class Claim {
   readonly #entries: readonly Entry[];
   readonly #names: readonly string[];
   #ledger: Ledger;
-  #isSent = false;
+  /** True once rows of it may be there. */
+  #mayStand = false;
   #isLost = false;
   /** How long ago it was claimed or renewed, in milliseconds. */
   #ageMs = stopwatch();
@@ -50,7 +51,6 @@ export class Claim {
       const guard = this.#ledger.claim(this.#entries, this.owner, leaseMs, extras);
       return this.#prove(handle, guard, 'installing', !isWhole);
     };
-    this.#isSent = true;
     const rows = await claim();
     const dead = deadOwners(this.#entries, rows);
     if (dead.length === 0) return rows;
@@ -69,7 +69,11 @@ export class Claim {
     state: 'installing' | 'installed',
     isEnough = true,
   ): Promise<LedgerRow[]> {
-    const answer = await handle.executeQuery(guard);
+    const answer = await handle.executeQuery(guard).catch((error) => {
+      this.#mayStand ||= !isLocked(error);
+      throw error;
+    });
+    this.#mayStand = true;
     const place = answer.rows[0]?.place;
     if (typeof place === 'string') this.#ledger = this.#ledger.within(place);
     const rows = rowsOf(answer.rows);
@@ -80,9 +84,13 @@ export class Claim {
     return readRows(this.#call, handle, this.#ledger);
   }
 
+  isIn(rows: readonly LedgerRow[]): boolean {
+    return rows.some(({ owner }) => owner === this.owner);
+  }
+
   /** True if a row is this owner's, or may be and was not seen, as on a replica that lags. */
   mayHold(rows: readonly LedgerRow[]): boolean {
-    return rows.some(({ owner }) => owner === this.owner) ||
+    return this.isIn(rows) ||
       this.#names.some((name) => !rows.some((row) => row.name === name));
   }
 
@@ -190,11 +198,11 @@ export class Claim {
   }
 
   /**
-   * As {@linkcode giveBack}, if it was sent, and with patience, so not where a connection is held. A
-   * failure is logged, as the lease runs out anyway.
+   * As {@linkcode giveBack}, if anything may be there, and with patience, so not where a connection is
+   * held. A failure is logged, as the lease runs out anyway.
    */
   async release(): Promise<void> {
-    if (!this.#isSent) return;
+    if (!this.#mayStand) return;
     await patiently(() => this.giveBack(this.#call.handle)).catch((error) => {
       if (!isMissingTable(error) && !isMissingColumn(error)) {
         this.#call.logError('a claim was not released', error);

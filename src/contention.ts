@@ -47,6 +47,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
+/** A database that is locked has refused a statement, while others of these may have been run. */
+const LOCKED =
+  /<55P03>|<SQLITE:[56]>|SQLITE_(BUSY|LOCKED)|database( table| schema)? is (locked|busy)/;
+
 const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   // Serialization failure, deadlock; a concurrent update of a Postgres catalogue.
   ['race', /<(40001|40P01)>|<XX000>.*tuple concurrently/s],
@@ -54,7 +58,7 @@ const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   ['race', /<23505>.*\{(pg_catalog)?\.[^{]*["[]pg_\w+_index["\]]/s],
   // sqld rolls a transaction back after 5 s if another caller wants the write lock.
   ['race', /TRANSACTION_TIMEOUT|STREAM_EXPIRED|LibSqlTxTimeout/],
-  ['busy', /<55P03>|<SQLITE:[56]>|SQLITE_(BUSY|LOCKED)|database( table| schema)? is (locked|busy)/],
+  ['busy', LOCKED],
   // The only connection of a libSQL client is in a transaction; the start of a WAL was lost to others.
   ['busy', /TRANSACTION_ACTIVE|<SQLITE:15>|SQLITE_PROTOCOL/],
   // A prepared "select *" of a ledger that another caller has given its new columns meanwhile. What
@@ -82,6 +86,9 @@ export function contentionOf(error: unknown): Contention | undefined {
 function says(sign: RegExp): (error: unknown) => boolean {
   return (error) => sign.test(said(error));
 }
+
+/** True if a statement was refused, without any effect, as somebody else holds a lock. */
+export const isLocked = says(LOCKED);
 
 /** True if a table is not there. */
 export const isMissingTable = says(/<42P01>|no such table/);

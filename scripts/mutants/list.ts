@@ -189,8 +189,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'nothing is released',
     file: 'claim.ts',
-    find: 'if (!this.#isSent) return;',
-    replace: 'if (this.#isSent) return;',
+    find: 'if (!this.#mayStand) return;',
+    replace: 'if (this.#mayStand) return;',
+  },
+  {
+    name: 'what a locked database has refused is released',
+    file: 'claim.ts',
+    find: 'this.#mayStand ||= !isLocked(error);',
+    replace: 'this.#mayStand = true;',
+  },
+  {
+    name: 'a claim that was not answered is not released',
+    file: 'claim.ts',
+    find: 'this.#mayStand ||= !isLocked(error);',
+    replace: '',
   },
   {
     name: 'a renewal needs no proof',
@@ -270,6 +282,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a commit whose answer is lost has failed',
     file: 'attempt.ts',
     find: "if (this.#claim.holds(rows, 'installed')) return rows;",
+    replace: '',
+  },
+  {
+    name: 'what was rolled back is released',
+    file: 'attempt.ts',
+    find: 'if (this.#gate && rows && !this.#claim.isIn(rows)) throw error;',
     replace: '',
   },
   {
@@ -368,6 +386,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'batch_attempt.ts',
     find: '(end) => performance.now() - sentAt >= leaseMs ? end : undefined,',
     replace: '(end) => end,',
+  },
+  {
+    name: "batch: another tool's table is a ledger",
+    file: 'batch_attempt.ts',
+    find: 'if (rows.some((row) => row.isUnfamiliar)) await checkLedger(call);',
+    replace: '',
   },
   {
     name: 'batch: an expired claim is never discarded',

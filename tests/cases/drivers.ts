@@ -253,9 +253,16 @@ export const cases: readonly Case[] = [
           if (commits++ < 2) throw new Error('database is locked');
           return run();
         },
+        query(text, send) {
+          // What was rolled back need not be released.
+          if (text.startsWith('delete')) throw new Error('database is locked');
+          return send();
+        },
       });
-      assert.equal((await bootstrap(t, db)).outcome, 'installed');
+      const logger = new Log();
+      assert.equal((await bootstrap(t, db, undefined, { logger })).outcome, 'installed');
       assert.equal(commits, 3);
+      assert.deepEqual(logger.errors, []);
       await assertUsable(t.connect());
     },
   },
@@ -316,6 +323,42 @@ export const cases: readonly Case[] = [
         assert.equal((await rowOf(t.connect(), version))?.state, 'installed', `${busy}`);
         assert.ok(busy > 2 || sent >= busy, `only ${sent} statements`);
       }
+    },
+  },
+  {
+    name: 'a claim that a locked database has refused leaves nothing to be released',
+    each: 'live',
+    async run(t) {
+      await bootstrap(t, t.connect(), (db) => createTable(db, 'before'), { version: '0000' });
+      let claims = 0;
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (text.includes("'installing'")) claims++;
+          if (claims > 0) throw new Error('SQLITE_BUSY: database is locked');
+          return send();
+        },
+      });
+      const logger = new Log();
+      const ddl = () => assert.fail('run');
+      const { outcome } = await bootstrap(t, db, ddl, { logger, onContention: 'return' });
+      assert.deepEqual([outcome, claims], ['pending', 1]);
+      assert.deepEqual(logger.errors, []);
+    },
+  },
+  {
+    name: 'a claim that was not answered is given back, not left to run out',
+    async run(t) {
+      const db = faulty(t.connect(), {
+        async query(text, send) {
+          const answer = await send();
+          if (text.includes("'installing'") && text.startsWith('insert')) throw new Error(LOST);
+          return answer;
+        },
+      });
+      const ddl = () => assert.fail('run');
+      const config = { strategy: 'lease', onContention: 'return' } as const;
+      assert.equal((await bootstrap(t, db, ddl, config)).outcome, 'pending');
+      assert.equal(await rowOf(t.connect()), undefined);
     },
   },
   {

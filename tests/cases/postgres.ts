@@ -29,6 +29,7 @@ import {
   thrownAs,
   thrownBy,
   until,
+  VERSION,
   watched,
   within,
 } from './support.ts';
@@ -344,6 +345,25 @@ export const cases: readonly Case[] = [
       });
       assert.equal((await within(20_000, patient!)).outcome, 'installed');
       assert.equal((await rowOf(t.connect()))?.state, 'installed');
+    },
+  },
+  {
+    name: 'who waits for a later version of its line keeps no connection either',
+    each: 'live',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const holder = t.connect({ connections: 1 });
+      await bootstrap(t, holder, undefined, { version: 'of another line', onContention: 'return' });
+      await sql`delete from migrations`.execute(holder);
+      await holder.transaction().execute(async (trx) => {
+        await sql`insert into migrations (name, state) values (${VERSION}, 'installed')`.execute(
+          trx,
+        );
+        const app = t.connect({ connections: 1 });
+        const config = { upgrades: [{ from: '0000', ddl: install }], waitTimeoutMs: 2_000 };
+        const waiting = thrownAs(WaitTimeoutError, bootstrap(t, app, install, config));
+        await assertInTheMeantime([waiting], async () => void await sql`select 1`.execute(app));
+      });
     },
   },
   {

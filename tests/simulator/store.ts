@@ -174,7 +174,9 @@ function translated(sql: string): string {
     const table = /pg_attribute.*to_regclass\('"(\w+)"'\)/s.exec(sql)?.[1];
     text = (table ? `${COLUMNS_OF}('${table}')` : sql)
       .replaceAll(/\$(\d+)/g, '?$1')
-      .replace(/json_array_elements\((.*?)::json\)/, 'json_each($1)')
+      .replaceAll('::json', '')
+      .replace('json_array_elements', 'json_each')
+      .replace('-> -1', "-> '$[#-1]'")
       .replace(/\(select nspname .*? tableoid\)/, 'null')
       .replaceAll(
         /to_regclass\(([^()]+)\)/g,
