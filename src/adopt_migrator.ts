@@ -8,7 +8,7 @@ import { contentionOf } from './contention.ts';
 import { databaseOf } from './database.ts';
 import { messageOf, NotAdoptableError } from './errors.ts';
 import { checkFields, type Rule } from './fields.ts';
-import { builderOf, compile, type Fluent, type KyselyLike } from './kysely.ts';
+import { builderOf, type Fluent, type KyselyLike } from './kysely.ts';
 import { RULES } from './settings.ts';
 import { schemaStatus, type StatusOptions } from './status.ts';
 import { patiently } from './wait.ts';
@@ -92,13 +92,14 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   }
   // With the caller's plugins, as Migrator has them.
   const placed = builderOf(options.schema ? database.withSchema(options.schema) : database);
-  const run = (builder: Fluent) => patiently(() => plain.executeQuery(compile(builder)));
+  const run = (builder: Fluent) =>
+    patiently(() => builder.execute!() as unknown as Promise<Record<string, unknown>[]>);
   for (const table of tables(placed)) await run(table);
   const ignore = (conflict: Fluent) => conflict.doNothing!();
   await run(
     placed.insertInto!(LOCK).values!({ id: 'migration_lock', is_locked: 0 }).onConflict!(ignore),
   );
-  const { rows: before } = await run(placed.selectFrom!(MIGRATIONS).selectAll!());
+  const before = await run(placed.selectFrom!(MIGRATIONS).selectAll!());
   const known = new Map(
     before.map(({ name, timestamp }) => [String(name), Date.parse(String(timestamp)) || 0]),
   );
@@ -107,8 +108,8 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const rows = rowsBetween(known, migrations, Math.min(fromMs, Date.now() - DAY_MS / 2));
   if (rows.length === 0) return { adopted: [] };
   const insert = placed.insertInto!(MIGRATIONS).values!(rows).onConflict!(ignore);
-  const { rows: made } = await run(insert.returning!('name'));
-  return { adopted: made.map(({ name }) => String(name)) };
+  const made = await run(insert.returning!('name'));
+  return { adopted: made.flatMap(({ name }) => typeof name === 'string' ? name : []) };
 }
 
 /**

@@ -68,7 +68,7 @@ export function placedOf(
   const handle = batch
     ? {
       executeQuery: async ({ sql, parameters }: CompiledQuery) => ({
-        rows: (await batch.execute([{ sql, parameters }]))[0] ?? [],
+        rows: (await batch.execute([{ sql, parameters }]))?.[0] ?? [],
       }),
     }
     : placed.withoutPlugins();

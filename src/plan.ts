@@ -24,7 +24,7 @@ export interface SchemaPlan extends SchemaPlanData {
   readonly dialect: Dialect;
   /**
    * The plan as a script that `wrangler d1 execute --file`, `sqlite3` and `psql` run as it is, with
-   * the parameters as literals. It does not write the ledger.
+   * the parameters as literals, times in UTC. It does not write the ledger.
    *
    * @throws {TypeError} A parameter is of a type that has no safe literal.
    */

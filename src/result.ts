@@ -27,7 +27,7 @@ export interface BootstrapResult {
   readonly from?: string;
   /** With `'upgraded'`: the versions that it was led through, the last one being `version`. */
   readonly steps?: readonly string[];
-  /** The strategy that was used, or would have been. */
+  /** The strategy that was used, or would have been tried first. */
   readonly strategy: Strategy;
   /** How long the call took, in milliseconds. */
   readonly durationMs: number;

@@ -36,8 +36,9 @@ export interface SchemaReport {
  * install after every single statement and at the end of the DDL (but for a batch, which has no
  * middle), whereupon the next caller must complete it: without an error, and with all tables and
  * columns, where the database lists them. Under strategy `'lease'` this tells whether the DDL is
- * idempotent, and after which statement it is not. It does not see what a repetition leaves out or
- * twice otherwise, such as indexes and seeded rows.
+ * idempotent, and after which statement it is not. With `first` it also compares what the steps
+ * lead to with what `ddl` makes. It does not see what a repetition leaves out or twice otherwise, such
+ * as indexes and seeded rows.
  *
  * @example
  * ```ts
@@ -66,12 +67,12 @@ export interface SchemaReport {
 export async function testSchema<K extends KyselyLike>(
   options: TestSchemaOptions<K>,
 ): Promise<SchemaReport> {
-  const { config, first } = options;
+  const { config: { failureCooldownMs: _, ...config }, first } = options;
   parseConfig(config);
   if (config.batch) {
     throw new TypeError(`Cannot test the schema as 'config' has a 'batch': give it in 'database'`);
   }
-  const kit = new Kit(options);
+  const kit = new Kit({ ...options, config });
   await kit.test({ words: 'a fresh database', path: [] });
   const { upgrades = [], version } = config;
   for (const [at, step] of upgrades.entries()) {

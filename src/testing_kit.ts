@@ -7,6 +7,7 @@
 import type { AtomicBatch } from './batch.ts';
 import { bootstrapSchema } from './bootstrap.ts';
 import type { BootstrapConfig, Ddl, Strategy } from './config.ts';
+import type { CreateBootstrapConfig } from './create_bootstrap.ts';
 import { messageOf, NO_STATEMENT, shorten } from './errors.ts';
 import {
   builderOf,
@@ -28,9 +29,9 @@ export interface FreshDatabase<K extends KyselyLike = KyselyLike> {
    */
   connect(): K | Promise<K>;
   /** The batch for an instance, where the config is to get one. */
-  batch?(db: K): AtomicBatch;
+  batch?: ((db: K) => AtomicBatch) | undefined;
   /** Removes the database. */
-  close?(): unknown;
+  close?: (() => unknown) | undefined;
 }
 
 /** What `testSchema` takes. */
@@ -38,7 +39,7 @@ export interface TestSchemaOptions<K extends KyselyLike = KyselyLike> {
   /** Makes a fresh and empty database: one for each statement of DDL and steps, and a few more. */
   database(): FreshDatabase<K> | Promise<FreshDatabase<K>>;
   /** The configuration as the app has it, but for its `batch`, which `database` gives. */
-  readonly config: BootstrapConfig<NoInfer<K>>;
+  readonly config: CreateBootstrapConfig<NoInfer<K>>;
   /**
    * How many callers race.
    *
@@ -47,7 +48,7 @@ export interface TestSchemaOptions<K extends KyselyLike = KyselyLike> {
   readonly callers?: number | undefined;
   /**
    * The DDL of the first version of the line of `upgrades`, as it was. With it the upgrades are
-   * tested too, from every version of the line.
+   * tested too, from every version of the line: they must lead to the tables and columns of `ddl`.
    */
   readonly first?: Ddl<NoInfer<K>> | SchemaPlanData | undefined;
 }
@@ -73,6 +74,8 @@ type Call<K extends KyselyLike> = (config?: BootstrapConfig<K>) => Promise<Boots
 /** Lists the tables with their columns; undefined where a database does not tell, as D1 does not. */
 type Look = () => Promise<string[] | undefined>;
 
+const FRESH = 'Every database() must be a fresh one, to which all its connect() lead';
+
 /** Stands among the statements where a DDL has returned: a transaction of its own is over by then. */
 const END = '(end)';
 
@@ -82,6 +85,8 @@ export class Kit<K extends KyselyLike> {
   /** The strategy that the config gets, once that is known. */
   strategy: Strategy | undefined;
   readonly #options: TestSchemaOptions<K>;
+  /** What an install on the first database has made, and every other one must. */
+  #whole: string[] | undefined;
 
   constructor(options: TestSchemaOptions<K>) {
     this.#options = options;
@@ -94,11 +99,16 @@ export class Kit<K extends KyselyLike> {
   /** Runs all checks on databases that start like this. */
   async test(start: Start<K>): Promise<void> {
     const statements: string[] = [];
-    let whole: string[] | undefined;
     const isSound = await this.#on(start, 'race', (call) => this.#race(call)) &&
       await this.#on(start, 'repeat', async (call, look) => {
         const found = await this.#repeat(call, statements);
-        whole = await look();
+        const made = await look();
+        this.#whole ??= made;
+        const [lack, excess] = [missing(this.#whole, made), missing(made, this.#whole)];
+        if (lack) {
+          throw new Error(`the steps did not lead to ${lack}, as 'ddl' does on a fresh one`);
+        }
+        if (excess) throw new Error(`the steps led to ${excess}, as 'ddl' does not on a fresh one`);
         return found;
       });
     if (!isSound || this.strategy === 'batch') return;
@@ -113,10 +123,9 @@ export class Kit<K extends KyselyLike> {
         await call().catch((error) => {
           throw new Error(`${where}; a second run failed: ${messageOf(error)}. ${advice}`);
         });
-        const made = await look();
-        const missing = whole?.find((table) => made && !made.includes(table));
-        if (missing === undefined) return `${where}; a second run completed it`;
-        throw new Error(`${where}; a second run did not make ${missing}. ${advice}`);
+        const lack = missing(this.#whole, await look());
+        if (lack === undefined) return `${where}; a second run completed it`;
+        throw new Error(`${where}; a second run did not make ${lack}. ${advice}`);
       });
     }
   }
@@ -142,9 +151,10 @@ export class Kit<K extends KyselyLike> {
     const look: Look = async () => {
       const { introspection } = await open() as unknown as Database;
       const tables = await introspection.getTables().catch(() => undefined);
-      return tables?.map(({ schema, name, columns }) =>
-        `${schema ? `${schema}.` : ''}${name} (${columns.map((column) => column.name).join(', ')})`
-      );
+      return tables?.map(({ schema, name, columns }) => {
+        const sorted = columns.map((column) => column.name).sort();
+        return `${schema ? `${schema}.` : ''}${name} (${sorted.join(', ')})`;
+      });
     };
     try {
       for (const before of path) await call(before);
@@ -172,12 +182,13 @@ export class Kit<K extends KyselyLike> {
     const found = `of ${callers} callers at once ${installed} installed, ${errors.length} failed`;
     if (errors.length > 0) throw new Error(`${found}: ${messageOf(errors[0])}`);
     if (installed === 1) return found;
-    throw new Error(`${found}. Every connect() must lead to the same, fresh database`);
+    throw new Error(`${found}. ${FRESH}`);
   }
 
   /** Lists the statements as it goes. */
   async #repeat(call: Call<K>, statements: string[]): Promise<string> {
-    await call(this.strategy === 'batch' ? undefined : this.#interrupted(statements));
+    const config = this.strategy === 'batch' ? undefined : this.#interrupted(statements);
+    if (!(await call(config)).installed) throw new Error(`it was installed already. ${FRESH}`);
     const { outcome } = await call();
     if (outcome !== 'already-installed') throw new Error(`a further call came to '${outcome}'`);
     if (this.strategy === 'batch') return 'a further call found all there; one batch has no middle';
@@ -213,6 +224,11 @@ export class Kit<K extends KyselyLike> {
       strategy: this.strategy ?? 'auto',
     };
   }
+}
+
+/** A table of the one that is not in the other, or is there with other columns. */
+function missing(whole: string[] | undefined, made: string[] | undefined): string | undefined {
+  return whole?.find((table) => made && !made.includes(table));
 }
 
 function countOf(statements: readonly string[]): number {

@@ -173,7 +173,7 @@ test('an instance that leads elsewhere each time is noticed', { timeout }, async
     callers: 3,
   });
   assert.equal(report.passed, false);
-  assert.match(report.findings[0]!.message, /3 installed, 0 failed\. Every connect\(\) must lead/);
+  assert.match(report.findings[0]!.message, /3 installed, 0 failed\. Every database\(\) must be/);
   for (const database of made) await database.drop();
 });
 
@@ -249,7 +249,7 @@ for (const engine of [sqlite, engineNamed('pglite')]) {
           await createTable(db, 'users');
           await createTable(db, 'posts');
         }],
-        ['users (id, email)', async (db) => {
+        ['users (email, id)', async (db) => {
           const made = await createTable(db, 'users').then(() => true, () => false);
           if (made) await sql`alter table users add column email text`.execute(db);
         }],
@@ -306,7 +306,12 @@ test(
         },
       },
     ];
-    const config = { version: '0003', ddl: repeatable, upgrades };
+    const ddl: CaseDdl = async (db) => {
+      for (const table of ['settings', 'users', 'posts', 'invoices', 'tax', 'vat']) {
+        await db.schema.createTable(table).ifNotExists().addColumn('id', 'integer').execute();
+      }
+    };
+    const config = { version: '0003', ddl, upgrades };
     const untold = await onSqlite(config);
     assert.ok(untold.passed);
     const [one, two] = untold.findings.filter(({ check }) => check === 'upgrade');
@@ -323,7 +328,7 @@ test(
     const counts = words.map((start) =>
       told.findings.filter(({ message }) => message.startsWith(`on ${start}, `)).length
     );
-    assert.deepEqual(counts, [2 + 3 + 1, 2 + 3 + 2, 2 + 2 + 1]);
+    assert.deepEqual(counts, [2 + 6 + 1, 2 + 3 + 2, 2 + 2 + 1]);
 
     const leased = await onSqlite({ ...config, strategy: 'lease' }, { first: once });
     const failed = leased.findings.filter(({ passed }) => !passed);
@@ -333,6 +338,44 @@ test(
     }
   },
 );
+
+test('steps that lead elsewhere than the ddl are found out', { timeout }, async () => {
+  const line = (names: string[]) => ({
+    version: '0002',
+    ddl: async (db: Db) => {
+      for (const name of names) await createTable(db, name);
+    },
+    upgrades: [{ from: '0001', ddl: (db: Db) => createTable(db, 'invoices') }],
+  });
+  const first: CaseDdl = (db) => createTable(db, 'users');
+  for (
+    const [names, words] of [
+      [['users', 'invoices'], undefined],
+      [['users', 'invoices', 'tax'], /"0001", the steps did not lead to tax \(id\)/],
+      [['users'], /"0001", the steps led to invoices \(id\)/],
+    ] as const
+  ) {
+    const { findings } = await onSqlite(line([...names]), { first });
+    const failed = findings.filter(({ passed }) => !passed).map(({ message }) => message);
+    assert.equal(failed.length, words ? 1 : 0, failed.join('\n'));
+    if (words) assert.match(failed[0]!, words);
+  }
+});
+
+test('a database that is not fresh is told so, and the field of createBootstrap taken', {
+  timeout,
+}, async () => {
+  const one = await (await sqlite.start()).create();
+  const connect = () => one.connect({ busyTimeoutMs: 0 }) as Db;
+  const report = await testSchema({
+    database: () => ({ connect, batch: undefined, close: undefined }),
+    config: { version: '0001', ddl: once, failureCooldownMs: 5 },
+  });
+  const failed = report.findings.filter(({ passed }) => !passed).map(({ message }) => message);
+  assert.equal(failed.length, 1, report.toString());
+  assert.match(failed[0]!, /installed already\. Every database\(\) must be a fresh one/);
+  await one.drop();
+});
 
 test('drift, contention and naming plugins in the config do no harm', { timeout }, async () => {
   const database = async () => {

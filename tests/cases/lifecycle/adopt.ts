@@ -400,6 +400,18 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'with a plugin that makes names of another case, what was adopted is said',
+    needs: { transactions: true },
+    async run(t) {
+      const plugged = t.connect().withPlugin(new CamelCasePlugin({ upperCase: true }));
+      await life(t, lineOf('0001'), { db: plugged });
+      for (const [names, adopted] of [[['0001'], ['0001']], [['0001', '0002'], ['0002']]]) {
+        const result = await adoptMigrator(plugged, { version: '0001', migrations: names! });
+        assert.deepEqual(result, { adopted });
+      }
+    },
+  },
+  {
     name: 'on Postgres the tables lie in the schema of the ledger',
     needs: { dialect: 'postgres' },
     async run(t) {
