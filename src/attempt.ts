@@ -21,6 +21,8 @@ import { checksumToKeep, type Work, workFor } from './work.ts';
 const MAY_WAIT = `. It may be waiting for the connection that its own transaction holds: use the ` +
   `instance it was given`;
 
+const MAY_QUEUE = '. A statement of it is under way, and may wait for a lock in the database';
+
 export class Attempt {
   readonly #call: Call;
   readonly #work: Work;
@@ -175,8 +177,9 @@ export class Attempt {
       performance.now() - this.#finishingSince >= this.#call.settings.leaseMs;
     if (this.#phase !== 'claim' && !isUnsent && !isUnanswered) {
       if (this.#phase === 'ddl') {
+        const why = !gate ? '' : gate.isIdle ? MAY_WAIT : MAY_QUEUE;
         this.#call.log(
-          `the ddl is still running past 'waitTimeoutMs' or an aborted 'signal'${MAY_WAIT}`,
+          `the ddl is still running past 'waitTimeoutMs' or an aborted 'signal'${why}`,
         );
       }
       return undefined;

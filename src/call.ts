@@ -15,7 +15,7 @@ import type { Settings } from './settings.ts';
 import { Patience } from './wait.ts';
 
 export interface DdlHooks {
-  /** Called before the DDL; what it throws is thrown in its place. */
+  /** Called before each look and each step towards the DDL; what it throws ends the call. */
   before?(): void;
   /** Hears of an error of the DDL that reaches the caller, perhaps twice. */
   onError?(error: unknown): void;
@@ -59,7 +59,7 @@ export function callOn(
     ...placed,
     settings,
     details: { ...placed.details, version },
-    patience: new Patience(waitTimeoutMs, signal, timeout),
+    patience: new Patience(waitTimeoutMs, signal, timeout, hooks.before),
     owners: new Set(),
     ddlErrors: new Set(),
     hooks,
@@ -100,7 +100,6 @@ export function timeoutError(
 export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T> {
   const { hooks, patience, settings: { signal }, ddlErrors } = call;
   try {
-    hooks.before?.();
     return await run();
   } catch (error) {
     // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.

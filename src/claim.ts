@@ -5,7 +5,7 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { isLocked, isMissingColumn, isMissingTable } from './contention.ts';
+import { isMissingColumn, isMissingTable, isRefused } from './contention.ts';
 import { LeaseLostError, type SchemaError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
 import type { Entry, Ledger } from './ledger.ts';
@@ -26,6 +26,8 @@ export class Claim {
   #ledger: Ledger;
   /** True once rows of it may be there. */
   #mayStand = false;
+  /** True once the database has shown that a transaction takes its rows along as it ends. */
+  #isInUnit = false;
   #isLost = false;
   /** How long ago it was claimed or renewed, in milliseconds. */
   #ageMs = stopwatch();
@@ -70,12 +72,13 @@ export class Claim {
     isEnough = true,
   ): Promise<LedgerRow[]> {
     const answer = await handle.executeQuery(guard).catch((error) => {
-      this.#mayStand ||= !isLocked(error);
+      this.#mayStand ||= !isRefused(error);
       throw error;
     });
     this.#mayStand = true;
     const place = answer.rows[0]?.place;
     if (typeof place === 'string') this.#ledger = this.#ledger.within(place);
+    this.#isInUnit ||= Number(answer.rows[0]?.unit) === 1;
     const rows = rowsOf(answer.rows);
     return isEnough && this.holds(rows, state) ? rows : await this.read(handle);
   }
@@ -202,7 +205,7 @@ export class Claim {
    * held. A failure is logged, as the lease runs out anyway.
    */
   async release(): Promise<void> {
-    if (!this.#mayStand) return;
+    if (!this.#mayStand || this.#isInUnit) return;
     await patiently(() => this.giveBack(this.#call.handle)).catch((error) => {
       if (!isMissingTable(error) && !isMissingColumn(error)) {
         this.#call.logError('a claim was not released', error);

@@ -87,8 +87,10 @@ function says(sign: RegExp): (error: unknown) => boolean {
   return (error) => sign.test(said(error));
 }
 
-/** True if a statement was refused, without any effect, as somebody else holds a lock. */
-export const isLocked = says(LOCKED);
+/** True if a statement was refused without any effect: by a lock, or as this caller may only read. */
+export const isRefused = says(
+  new RegExp(`${LOCKED.source}|<(25006|42501|SQLITE:8)>|SQLITE_READONLY|readonly database`),
+);
 
 /** True if a table is not there. */
 export const isMissingTable = says(/<42P01>|no such table/);

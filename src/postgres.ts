@@ -51,12 +51,13 @@ export function pathRestored(schema: string | undefined): string {
 /**
  * What else a claim returns: in which schema the ledger is, since the DDL may set another
  * `search_path`. With its last row it also takes our `lock_timeout` back, which without a transaction
- * around it the claim itself must set.
+ * around it the claim itself must set. And whether there is one: what `politeness` has kept is there.
  */
 export const CLAIM_EXTRAS: ClaimExtras = {
   columns: `, case when name = cast($1 as text)::json -> -1 ->> 0 then ${RESTORED} end, ` +
     `(select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
-    `on n.oid = c.relnamespace where c.oid = tableoid) as place`,
+    `on n.oid = c.relnamespace where c.oid = tableoid) as place, ` +
+    `case when ${KEPT_PATH} like '=%' then 1 end as unit`,
   source: `, (select ${HURRY} limit 1) as hurry`,
 };
 

@@ -47,6 +47,7 @@ export class Recovery {
     const isRepeatable = contention === 'busy' && strategy === 'lease' && onContention === 'wait';
     const isDoubtful = contention !== undefined && !isPassing && !isRepeatable;
     const isWorthIt = contention !== undefined && !(isDoubtful && this.#first);
+    const isNews = messageOf(error) !== messageOf(this.lastContention);
     this.lastContention = error;
     const end = patience.exhausted();
     if (!isWorthIt || end) {
@@ -57,7 +58,7 @@ export class Recovery {
       throw isPassing && end ? end.error : told;
     }
     if (isDoubtful) this.#first = { error, contention };
-    log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
+    if (isNews) log(`trying again, as another caller may be in the way: ${messageOf(error)}`);
     // Another caller need not be at work: whoever does not wait is told what the second try gets.
     return !isPassing && onContention === 'return' ? 'look' : 'pause';
   }

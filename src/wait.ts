@@ -64,9 +64,19 @@ export class Patience {
   readonly #waitTimeoutMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #timeout: () => unknown;
+  readonly #before: () => void;
 
-  /** `timeout` makes the error for a caller whose deadline has passed. */
-  constructor(waitTimeoutMs: number, signal: AbortSignal | undefined, timeout: () => unknown) {
+  /**
+   * `timeout` makes the error for a caller whose deadline has passed; `before` throws what another
+   * caller has found out, so that there is nothing to wait for any more.
+   */
+  constructor(
+    waitTimeoutMs: number,
+    signal: AbortSignal | undefined,
+    timeout: () => unknown,
+    before = () => {},
+  ) {
+    this.#before = before;
     this.#waitTimeoutMs = waitTimeoutMs;
     this.#signal = signal;
     this.#timeout = timeout;
@@ -91,8 +101,9 @@ export class Patience {
     return undefined;
   }
 
-  /** Throws the signal's reason or the timeout error if the wait is over. */
+  /** Throws the signal's reason, the timeout error or that of `before` if the wait is over. */
   check(): void {
+    this.#before();
     const end = this.exhausted();
     if (end) throw end.error;
   }

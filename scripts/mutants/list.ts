@@ -189,19 +189,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'nothing is released',
     file: 'claim.ts',
-    find: 'if (!this.#mayStand) return;',
+    find: 'if (!this.#mayStand || this.#isInUnit) return;',
     replace: 'if (this.#mayStand) return;',
   },
   {
     name: 'what a locked database has refused is released',
     file: 'claim.ts',
-    find: 'this.#mayStand ||= !isLocked(error);',
+    find: 'this.#mayStand ||= !isRefused(error);',
     replace: 'this.#mayStand = true;',
   },
   {
     name: 'a claim that was not answered is not released',
     file: 'claim.ts',
-    find: 'this.#mayStand ||= !isLocked(error);',
+    find: 'this.#mayStand ||= !isRefused(error);',
     replace: '',
   },
   {
@@ -281,8 +281,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a commit whose answer is lost has failed',
     file: 'attempt.ts',
-    find: "if (this.#claim.holds(rows, 'installed')) return rows;",
+    find: "if (rows && this.#claim.holds(rows, 'installed')) return rows;",
     replace: '',
+  },
+  {
+    name: 'what a transaction has taken along is released',
+    file: 'claim.ts',
+    find: 'this.#isInUnit ||= Number(answer.rows[0]?.unit) === 1;',
+    replace: '',
+  },
+  {
+    name: 'what is no news is logged',
+    file: 'recovery.ts',
+    find: 'if (isNews) log(',
+    replace: 'log(',
   },
   {
     name: 'what was rolled back is released',
@@ -334,8 +346,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a known error of a DDL does not keep others from it',
-    file: 'call.ts',
-    find: 'hooks.before?.();',
+    file: 'wait.ts',
+    find: 'this.#before();',
     replace: '',
   },
   {
@@ -563,8 +575,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the DDL's search_path stays with the session",
     file: 'postgres.ts',
-    find: "like '=%'",
-    replace: "like '!%'",
+    find: "like '=%' and",
+    replace: "like '!%' and",
   },
   // Work, waiting, contention
   {

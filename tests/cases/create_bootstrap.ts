@@ -30,6 +30,7 @@ import {
   holdClaim,
   install,
   installAgain,
+  Log,
   looked,
   present,
   removeRow,
@@ -170,13 +171,15 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'nor is it run by those who asked before it had failed',
+    name: 'nor is it run by those who asked before it had failed, who do not even claim',
     each: 'live',
     async run(t) {
       let runs = 0;
       const broken = new Error('a broken schema');
+      const logger = new Log();
       const ensure = ensureOf(t, {
         failureCooldownMs: 60_000,
+        logger,
         ddl: async (db: Db) => {
           runs++;
           await createTable(db, 'one');
@@ -187,6 +190,8 @@ export const cases: readonly Case[] = [
       const errors = await Promise.all(Array.from({ length: 5 }, () => thrownBy(ensure(db))));
       assert.deepEqual(errors, Array(5).fill(broken));
       assert.equal(runs, 1);
+      const claims = logger.logged.filter((line) => line.includes('installing version'));
+      assert.equal(claims.length, 1, claims.join('\n'));
     },
   },
   {

@@ -327,23 +327,28 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'a claim that a locked database has refused leaves nothing to be released',
+    name: 'a claim that was refused leaves nothing to be released',
     each: 'live',
     async run(t) {
       await bootstrap(t, t.connect(), (db) => createTable(db, 'before'), { version: '0000' });
-      let claims = 0;
-      const db = faulty(t.connect(), {
-        query(text, send) {
-          if (text.includes("'installing'")) claims++;
-          if (claims > 0) throw new Error('SQLITE_BUSY: database is locked');
-          return send();
-        },
-      });
-      const logger = new Log();
-      const ddl = () => assert.fail('run');
-      const { outcome } = await bootstrap(t, db, ddl, { logger, onContention: 'return' });
-      assert.deepEqual([outcome, claims], ['pending', 1]);
-      assert.deepEqual(logger.errors, []);
+      for (const code of ['SQLITE_BUSY', 'SQLITE_READONLY', '42501', '25006']) {
+        const refused = Object.assign(new Error('refused'), { code });
+        let claims = 0;
+        const db = faulty(t.connect(), {
+          query(text, send) {
+            if (text.includes("'installing'")) claims++;
+            if (claims > 0) throw refused;
+            return send();
+          },
+        });
+        const logger = new Log();
+        const ddl = () => assert.fail('run');
+        const call = bootstrap(t, db, ddl, { logger, onContention: 'return' });
+        if (code === 'SQLITE_BUSY') assert.equal((await call).outcome, 'pending');
+        else assert.equal(await thrownBy(call), refused);
+        assert.equal(claims, 1);
+        assert.deepEqual(logger.errors, [], code);
+      }
     },
   },
   {

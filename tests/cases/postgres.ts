@@ -348,6 +348,21 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'what a transaction has taken along as it ended is not released',
+    needs,
+    async run(t) {
+      const { db, statements } = watched(t);
+      const broken = new Error('a broken schema');
+      const failing = bootstrap(t, db, async (db) => {
+        await install(db);
+        throw broken;
+      });
+      assert.equal(await thrownBy(failing), broken);
+      assert.deepEqual(statements.filter((text) => /^delete/i.test(text)), []);
+      assert.deepEqual(await present(t.connect()), []);
+    },
+  },
+  {
     name: 'who waits for a later version of its line keeps no connection either',
     each: 'live',
     needs: { ...needs, concurrent: true },

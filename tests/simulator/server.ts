@@ -298,7 +298,7 @@ export class Server {
     const { transaction } = session;
     const { advisoryLocks = 'real' } = this.#world;
     const state: SessionState & { error?: Error } = {
-      get: () => '0',
+      get: (name) => transaction && name === 'db_migrate.search_path' ? '=public' : '0',
       set(name, value) {
         const ms = Number(value) || undefined;
         if (transaction && name === 'lock_timeout') transaction.lockTimeoutMs = ms;
