@@ -21,7 +21,7 @@ import { checksumToKeep, type Work, workFor } from './work.ts';
 const MAY_WAIT = `. It may be waiting for the connection that its own transaction holds: use the ` +
   `instance it was given`;
 
-const MAY_QUEUE = '. A statement of it is under way, and may wait for a lock in the database';
+const MAY_QUEUE = '. Its statement under way may be waiting for a lock';
 
 export class Attempt {
   readonly #call: Call;

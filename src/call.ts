@@ -15,8 +15,8 @@ import type { Settings } from './settings.ts';
 import { Patience } from './wait.ts';
 
 export interface DdlHooks {
-  /** Called before each look and each step towards the DDL; what it throws ends the call. */
-  before?(): void;
+  /** The error that the DDL has just had with another caller, which ends this one's wait. */
+  failure?(): { error: unknown } | undefined;
   /** Hears of an error of the DDL that reaches the caller, perhaps twice. */
   onError?(error: unknown): void;
 }
@@ -59,7 +59,7 @@ export function callOn(
     ...placed,
     settings,
     details: { ...placed.details, version },
-    patience: new Patience(waitTimeoutMs, signal, timeout, hooks.before),
+    patience: new Patience(waitTimeoutMs, signal, timeout, hooks.failure),
     owners: new Set(),
     ddlErrors: new Set(),
     hooks,

@@ -89,7 +89,7 @@ function says(sign: RegExp): (error: unknown) => boolean {
 
 /** True if a statement was refused without any effect: by a lock, or as this caller may only read. */
 export const isRefused = says(
-  new RegExp(`${LOCKED.source}|<(25006|42501|SQLITE:8)>|SQLITE_READONLY|readonly database`),
+  new RegExp(`${LOCKED.source}|<25006>|<42501>|readonly database`),
 );
 
 /** True if a table is not there. */

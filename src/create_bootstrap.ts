@@ -61,7 +61,7 @@ export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
 interface Known {
   installed?: BootstrapResult;
   /** What has come out of the DDL, and until when it is thrown again. */
-  error?: unknown;
+  error: unknown;
   until: number;
 }
 
@@ -115,13 +115,11 @@ export function createBootstrap<K extends KyselyLike>(
     return isObject ? objects as unknown as Map<unknown, Places> : others;
   }
 
-  /** What is known so far; throws the error that the DDL has just had. */
   function recall(key: unknown, place: string): Known {
     let places = memory(key).get(key);
     if (!places) memory(key).set(key, places = new Map());
     let known = places.get(place);
-    if (!known) places.set(place, known = { until: 0 });
-    if (!known.installed && performance.now() < known.until) throw known.error;
+    if (!known) places.set(place, known = { error: undefined, until: 0 });
     return known;
   }
 
@@ -132,14 +130,16 @@ export function createBootstrap<K extends KyselyLike>(
     // What is forgotten meanwhile stays so: whoever comes later has another one to write into.
     const known = recall(key, place);
     if (known.installed) return known.installed;
+    const failure = failureIn(known);
+    if (failure) throw failure.error;
     const { signal, batch } = RULES;
     const { key: _, ...given } = checkFields('options', options, { signal, batch, key: ANYTHING });
     const result = await bootstrap(db, { ...settings, ...given }, {
       // Many calls may have begun before the first of them failed.
-      before: () => recall(key, place),
+      failure: () => failureIn(recall(key, place)),
       onError: (error) => {
         // One that is thrown again is no new one.
-        if (performance.now() < known.until) return;
+        if (failureIn(known)) return;
         known.error = error;
         known.until = performance.now() + cooldownMs;
       },
@@ -158,6 +158,11 @@ export function createBootstrap<K extends KyselyLike>(
   }
 
   return Object.assign(ensure, { forget });
+}
+
+/** The error that the DDL has just had, if it is to be thrown again. */
+function failureIn(known: Known): { error: unknown } | undefined {
+  return !known.installed && performance.now() < known.until ? known : undefined;
 }
 
 /** Where plugins, as for a schema or a prefix, lead a table: one database may have many ledgers. */

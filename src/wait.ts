@@ -64,22 +64,22 @@ export class Patience {
   readonly #waitTimeoutMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #timeout: () => unknown;
-  readonly #before: () => void;
+  readonly #failure: () => { error: unknown } | undefined;
 
   /**
-   * `timeout` makes the error for a caller whose deadline has passed; `before` throws what another
-   * caller has found out, so that there is nothing to wait for any more.
+   * `timeout` makes the error for a caller whose deadline has passed; `failure` tells why there is
+   * nothing to wait for, if so.
    */
   constructor(
     waitTimeoutMs: number,
     signal: AbortSignal | undefined,
     timeout: () => unknown,
-    before = () => {},
+    failure: () => { error: unknown } | undefined = () => undefined,
   ) {
-    this.#before = before;
     this.#waitTimeoutMs = waitTimeoutMs;
     this.#signal = signal;
     this.#timeout = timeout;
+    this.#failure = failure;
   }
 
   get elapsedMs(): number {
@@ -98,12 +98,11 @@ export class Patience {
   exhausted(): { error: unknown } | undefined {
     if (this.isAborted) return { error: this.#signal?.reason };
     if (this.elapsedMs >= this.#waitTimeoutMs) return { error: this.#timeout() };
-    return undefined;
+    return this.#failure();
   }
 
-  /** Throws the signal's reason, the timeout error or that of `before` if the wait is over. */
+  /** Throws the signal's reason, the timeout error or that of `failure` if the wait is over. */
   check(): void {
-    this.#before();
     const end = this.exhausted();
     if (end) throw end.error;
   }

@@ -347,8 +347,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a known error of a DDL does not keep others from it',
     file: 'wait.ts',
-    find: 'this.#before();',
-    replace: '',
+    find: 'return this.#failure();',
+    replace: 'return undefined;',
   },
   {
     name: 'a DDL that was given up goes on',

@@ -25,7 +25,7 @@ export const SIZE_LIMITS: readonly SizeLimit[] = [
     what: 'bootstrapSchema alone',
     entry: `export { bootstrapSchema } from './mod.js';`,
     goal: 5_000,
-    limit: 16_750,
+    limit: 16_850,
   },
   {
     what: 'the whole package (but ./testing)',

@@ -195,6 +195,30 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'and who comes to the turn then is told an error that a race may cause, too',
+    needs: { transactions: true },
+    async run(t) {
+      const exists = Object.assign(new Error('relation "one" already exists'), { code: '42P07' });
+      const ensure = ensureOf(t, {
+        failureCooldownMs: 60_000,
+        onContention: 'return',
+        ddl: (_: Db) => Promise.reject(exists),
+      });
+      const failed = gate();
+      const late = faulty(t.connect(), {
+        async begin(run) {
+          await failed.opened;
+          await run();
+        },
+      });
+      const key = 'one database';
+      const waiting = thrownBy(ensure(late, { key }));
+      assert.equal(await thrownBy(ensure(t.connect(), { key })), exists);
+      failed.open();
+      assert.equal(await waiting, exists);
+    },
+  },
+  {
     name: 'a schema of a plugin’s is a place of its own, even in one database',
     each: true,
     needs: { dialect: 'postgres' },

@@ -332,7 +332,10 @@ export const cases: readonly Case[] = [
     async run(t) {
       await bootstrap(t, t.connect(), (db) => createTable(db, 'before'), { version: '0000' });
       for (const code of ['SQLITE_BUSY', 'SQLITE_READONLY', '42501', '25006']) {
-        const refused = Object.assign(new Error('refused'), { code });
+        const text = code === 'SQLITE_READONLY'
+          ? 'attempt to write a readonly database'
+          : 'refused';
+        const refused = Object.assign(new Error(text), { code });
         let claims = 0;
         const db = faulty(t.connect(), {
           query(text, send) {

@@ -249,7 +249,7 @@ export const cases: readonly Case[] = [
       assert.equal(result.outcome, 'installed');
       // The likely cause, which under a lease may be any.
       const told = logger.logged.filter((line) => line.includes(`still running past`)).join('\n');
-      const hints = [/connection that its own transaction holds/, /may wait for a lock/];
+      const hints = [/connection that its own transaction holds/, /may be waiting for a lock/];
       assert.deepEqual(
         hints.map((hint) => hint.test(told)),
         hints.map(() => t.strategy !== 'lease'),
