@@ -100,6 +100,7 @@ export function timeoutError(
 export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T> {
   const { hooks, patience, settings: { signal }, ddlErrors } = call;
   try {
+    patience.check();
     return await run();
   } catch (error) {
     // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.

@@ -18,9 +18,9 @@ export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>
   extends BootstrapConfig<K> {
   /**
    * After an error came out of the DDL, that error is thrown again for this long, in milliseconds,
-   * without touching the database, so that a broken schema does not become a stampede. With a batch
-   * that is any error of the call that holds the DDL, but for those that are tried again. 0 turns it
-   * off.
+   * without touching the database, so that a broken schema does not become a stampede; also to calls
+   * that are waiting. With a batch that is any error of the call that holds the DDL, but for those
+   * that are tried again. 0 turns it off.
    *
    * @default {1000}
    */
