@@ -154,18 +154,22 @@ export class Attempt {
       this.#call.logError('a try that changed nothing did not end well', error);
       return this.#others;
     }
-    if (this.#phase === 'finish' && !this.#call.ddlErrors.has(error)) {
-      const rows = await patiently(() => readRows(this.#call)).catch((second) => {
-        if (isMissingTable(second)) return [];
-        this.#call.logError('the ledger could not be read afterwards', second);
-      });
-      if (rows && this.#claim.holds(rows, 'installed')) return rows;
-      // It was rolled back with all that it held.
-      if (this.#gate && rows && !this.#claim.isIn(rows)) throw error;
-    }
+    const isOurs = this.#phase === 'finish' && !this.#call.ddlErrors.has(error);
+    const rows = isOurs ? await this.#readAfterwards() : undefined;
+    if (rows && this.#claim.holds(rows, 'installed')) return rows;
     // In a real transaction there is nothing left to release; but not every dialect has one.
-    await this.#claim.release();
+    await this.#claim.release(this.#gate && rows);
     throw error;
+  }
+
+  async #readAfterwards(): Promise<LedgerRow[] | undefined> {
+    try {
+      return await patiently(() => readRows(this.#call));
+    } catch (error) {
+      if (isMissingTable(error)) return [];
+      this.#call.logError('the ledger could not be read afterwards', error);
+      return undefined;
+    }
   }
 
   /** Whether the deadline or the signal may end this try now, and with which error. */

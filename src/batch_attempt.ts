@@ -9,7 +9,6 @@ import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
 import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { checkLedger } from './old_ledger.ts';
 import { creation, politely } from './postgres.ts';
 import { record } from './recorder.ts';
 import { checksumToKeep, deadOwners, rowsInTheWay, type Work } from './work.ts';
@@ -24,6 +23,7 @@ export async function attemptBatch(
   const { ledger, handle, patience, settings: { batch, leaseMs, version } } = call;
   const owner = crypto.randomUUID();
   call.owners.add(owner);
+  patience.check();
   const ddl = await watchDdl(call, async () => {
     const statements = await record(call.db, work.ddl, call);
     for (const statement of statements) checkLimits(call, statement);
@@ -87,7 +87,6 @@ async function settle(
     if (isUnreachable) call.logError('the ledger could not be read afterwards', second);
     return [];
   });
-  if (rows.some((row) => row.isUnfamiliar)) await checkLedger(call);
   const met = rowsInTheWay(work.entries, rows);
   const target = rows.find(({ name, installed }) => installed && name === version);
   const contention = contentionOf(error);

@@ -14,7 +14,7 @@ import { messageOf } from './errors.ts';
 import { checkInstalled } from './installed.ts';
 import type { Database, KyselyLike } from './kysely.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { checkLedger, modernizeLedger } from './old_ledger.ts';
+import { modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
 import { record } from './recorder.ts';
 import { Recovery } from './recovery.ts';
@@ -175,7 +175,6 @@ class Bootstrap {
     try {
       const rows = await readRows(this.#call);
       this.#isLedgerMissing = false;
-      if (rows.some((row) => row.isUnfamiliar)) await checkLedger(this.#call);
       return rows;
     } catch (error) {
       if (!isMissingTable(error)) throw error;

@@ -8,6 +8,7 @@ import type { Strategy } from './config.ts';
 import { contentionOf } from './contention.ts';
 import { type Placed, placedOf } from './database.ts';
 import { DdlStalledError, LeaseLostError, messageOf, WaitTimeoutError } from './errors.ts';
+import { checkLedger } from './foreign_table.ts';
 import { type Database, type Handle, plain } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
@@ -100,7 +101,6 @@ export function timeoutError(
 export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T> {
   const { hooks, patience, settings: { signal }, ddlErrors } = call;
   try {
-    patience.check();
     return await run();
   } catch (error) {
     // That this caller waits no longer, or has lost its claim, says nothing about the DDL to others.
@@ -128,12 +128,18 @@ export async function checkAnswers(handle: Handle): Promise<void> {
   );
 }
 
-/** Reads the row of the version, or the whole ledger. */
+/**
+ * Reads the row of the version, or the whole ledger.
+ *
+ * @throws {ForeignTableError} The table belongs to another tool.
+ */
 export async function readRows(
   call: Call,
   handle: Handle = call.handle,
   ledger: Ledger = call.ledger,
 ): Promise<LedgerRow[]> {
   const query = ledger.probe(call.isWhole ? undefined : call.settings.version);
-  return rowsOf((await handle.executeQuery(query)).rows);
+  const rows = rowsOf((await handle.executeQuery(query)).rows);
+  if (rows.some((row) => row.isUnfamiliar)) await checkLedger({ ...call, handle, ledger });
+  return rows;
 }

@@ -87,13 +87,9 @@ export class Claim {
     return readRows(this.#call, handle, this.#ledger);
   }
 
-  isIn(rows: readonly LedgerRow[]): boolean {
-    return rows.some(({ owner }) => owner === this.owner);
-  }
-
   /** True if a row is this owner's, or may be and was not seen, as on a replica that lags. */
   mayHold(rows: readonly LedgerRow[]): boolean {
-    return this.isIn(rows) ||
+    return rows.some(({ owner }) => owner === this.owner) ||
       this.#names.some((name) => !rows.some((row) => row.name === name));
   }
 
@@ -202,10 +198,12 @@ export class Claim {
 
   /**
    * As {@linkcode giveBack}, if anything may be there, and with patience, so not where a connection is
-   * held. A failure is logged, as the lease runs out anyway.
+   * held. What was read since its transaction ended tells that, too. A failure is logged, as the lease
+   * runs out anyway.
    */
-  async release(): Promise<void> {
+  async release(seen?: readonly LedgerRow[]): Promise<void> {
     if (!this.#mayStand || this.#isInUnit) return;
+    if (seen && !seen.some(({ owner }) => owner === this.owner)) return;
     await patiently(() => this.giveBack(this.#call.handle)).catch((error) => {
       if (!isMissingTable(error) && !isMissingColumn(error)) {
         this.#call.logError('a claim was not released', error);

@@ -130,8 +130,6 @@ export function createBootstrap<K extends KyselyLike>(
     // What is forgotten meanwhile stays so: whoever comes later has another one to write into.
     const known = recall(key, place);
     if (known.installed) return known.installed;
-    const failure = failureIn(known);
-    if (failure) throw failure.error;
     const { signal, batch } = RULES;
     const { key: _, ...given } = checkFields('options', options, { signal, batch, key: ANYTHING });
     const result = await bootstrap(db, { ...settings, ...given }, {

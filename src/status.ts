@@ -10,7 +10,7 @@ import { databaseOf, placedOf } from './database.ts';
 import { checkFields } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
-import { checkLedger } from './old_ledger.ts';
+import { checkLedger } from './foreign_table.ts';
 import { RULES } from './settings.ts';
 
 /**

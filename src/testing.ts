@@ -10,7 +10,8 @@ import type { KyselyLike } from './kysely.ts';
 import { parseConfig } from './settings.ts';
 import { type Finding, Kit, type TestSchemaOptions } from './testing_kit.ts';
 
-export type { Finding, FreshDatabase, TestSchemaOptions } from './testing_kit.ts';
+export type { FreshDatabase } from './fresh_database.ts';
+export type { Finding, TestSchemaOptions } from './testing_kit.ts';
 
 /** What {@linkcode testSchema} has found. */
 export interface SchemaReport {

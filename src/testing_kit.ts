@@ -4,35 +4,14 @@
  * @module
  */
 
-import type { AtomicBatch } from './batch.ts';
-import { bootstrapSchema } from './bootstrap.ts';
 import type { BootstrapConfig, Ddl, Strategy } from './config.ts';
 import type { CreateBootstrapConfig } from './create_bootstrap.ts';
-import { messageOf, NO_STATEMENT, shorten } from './errors.ts';
-import {
-  builderOf,
-  type CompiledQuery,
-  type Database,
-  type Fluent,
-  type KyselyLike,
-  plain,
-} from './kysely.ts';
-import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
+import { messageOf, NO_STATEMENT } from './errors.ts';
+import { type FreshDatabase, missing, Opened } from './fresh_database.ts';
+import { countOf, interrupted, placeOf } from './interruption.ts';
+import type { KyselyLike } from './kysely.ts';
+import type { SchemaPlanData } from './plan_data.ts';
 import type { BootstrapResult } from './result.ts';
-
-/** A fresh and empty database. */
-export interface FreshDatabase<K extends KyselyLike = KyselyLike> {
-  /**
-   * A new instance on it, with connections of its own, as another process would have; destroyed
-   * after the check. All callers are in this one process, so open SQLite files with a busy timeout
-   * of 0: SQLite's own waiting would stop everybody else.
-   */
-  connect(): K | Promise<K>;
-  /** The batch for an instance, where the config is to get one. */
-  batch?: ((db: K) => AtomicBatch) | undefined;
-  /** Removes the database. */
-  close?: (() => unknown) | undefined;
-}
 
 /** What `testSchema` takes. */
 export interface TestSchemaOptions<K extends KyselyLike = KyselyLike> {
@@ -69,15 +48,10 @@ export interface Start<K extends KyselyLike> {
   readonly path: readonly BootstrapConfig<K>[];
 }
 
+/** Makes a call about the database of a check, with the config or another one. */
 type Call<K extends KyselyLike> = (config?: BootstrapConfig<K>) => Promise<BootstrapResult>;
 
-/** Lists the tables with their columns; undefined where a database does not tell, as D1 does not. */
-type Look = () => Promise<string[] | undefined>;
-
 const FRESH = 'Every database() must be a fresh one, to which all its connect() lead';
-
-/** Stands among the statements where a DDL has returned: a transaction of its own is over by then. */
-const END = '(end)';
 
 /** Runs the checks, and collects what they find. */
 export class Kit<K extends KyselyLike> {
@@ -100,9 +74,9 @@ export class Kit<K extends KyselyLike> {
   async test(start: Start<K>): Promise<void> {
     const statements: string[] = [];
     const isSound = await this.#on(start, 'race', (call) => this.#race(call)) &&
-      await this.#on(start, 'repeat', async (call, look) => {
+      await this.#on(start, 'repeat', async (call, database) => {
         const found = await this.#repeat(call, statements);
-        const made = await look();
+        const made = await database.tables();
         this.#whole ??= made;
         const [lack, excess] = [missing(this.#whole, made), missing(made, this.#whole)];
         if (lack) {
@@ -118,12 +92,12 @@ export class Kit<K extends KyselyLike> {
       : `The first run was rolled back, so its DDL must have done something outside of it`;
     for (let after = 1; after <= statements.length; after++) {
       const where = `interrupted after ${placeOf(statements, after)}`;
-      await this.#on(start, 'interruption', async (call, look) => {
+      await this.#on(start, 'interruption', async (call, database) => {
         await call(this.#interrupted([], after)).catch(() => {});
         await call().catch((error) => {
           throw new Error(`${where}; a second run failed: ${messageOf(error)}. ${advice}`);
         });
-        const lack = missing(this.#whole, await look());
+        const lack = missing(this.#whole, await database.tables());
         if (lack === undefined) return `${where}; a second run completed it`;
         throw new Error(`${where}; a second run did not make ${lack}. ${advice}`);
       });
@@ -134,39 +108,19 @@ export class Kit<K extends KyselyLike> {
   async #on(
     { words, path }: Start<K>,
     check: Finding['check'],
-    run: (call: Call<K>, look: Look) => Promise<string>,
+    run: (call: Call<K>, database: Opened<K>) => Promise<string>,
   ): Promise<boolean> {
-    const database = await this.#options.database();
-    const opened: { destroy?(): Promise<void> }[] = [];
-    const open = async () => {
-      const db = await database.connect();
-      opened.push(db as object);
-      return db;
-    };
-    const call: Call<K> = async (config = this.#options.config) => {
-      const db = await open();
-      const batch = database.batch?.(db);
-      return await bootstrapSchema(db, { ...config, ...(batch && { batch }) });
-    };
-    const look: Look = async () => {
-      const { introspection } = await open() as unknown as Database;
-      const tables = await introspection.getTables().catch(() => undefined);
-      return tables?.map(({ schema, name, columns }) => {
-        const sorted = columns.map((column) => column.name).sort();
-        return `${schema ? `${schema}.` : ''}${name} (${sorted.join(', ')})`;
-      });
-    };
+    const database = new Opened(await this.#options.database());
     try {
-      for (const before of path) await call(before);
-      this.say(check, true, `on ${words}, ${await run(call, look)}`);
+      for (const before of path) await database.call(before);
+      const call: Call<K> = (config = this.#options.config) => database.call(config);
+      this.say(check, true, `on ${words}, ${await run(call, database)}`);
       return true;
     } catch (error) {
       this.say(check, false, `on ${words}, ${messageOf(error)}`);
       return false;
     } finally {
-      // Where they share a connection, only the first of them can close it.
-      await Promise.allSettled(opened.map((db) => db.destroy?.()));
-      await database.close?.();
+      await database.close();
     }
   }
 
@@ -196,66 +150,9 @@ export class Kit<K extends KyselyLike> {
     throw new Error(`${NO_STATEMENT}, so it cannot be tested`);
   }
 
-  /** The config, with a DDL that fails after so many statements. */
-  #interrupted(statements: string[], after = Infinity): BootstrapConfig<K> {
-    const { config } = this.#options;
-    const check = () => {
-      if (statements.length >= after) throw new Error('interrupted');
-    };
-    const done = (sql: string) => {
-      statements.push(sql);
-      check();
-    };
-    const cut = (ddl: Ddl<K> | SchemaPlanData): Ddl<K> => async (db) => {
-      if (typeof ddl === 'function') await ddl(watched(db, check, done));
-      else {
-        for (const { sql, parameters } of statementsOfPlan(ddl)) {
-          await (db as unknown as Database).executeQuery(plain(sql, parameters));
-          done(sql);
-        }
-      }
-      done(END); // The DDL may have caught an error, too.
-    };
-    return {
-      ...config,
-      ddl: cut(config.ddl),
-      upgrades: (config.upgrades ?? []).map(({ from, ddl }) => ({ from, ddl: cut(ddl) })),
-      onDrift: 'ignore',
-      strategy: this.strategy ?? 'auto',
-    };
+  /** The config under the strategy that it gets, cut after so many statements. */
+  #interrupted(statements: string[], after?: number): BootstrapConfig<K> {
+    const strategy = this.strategy ?? 'auto';
+    return interrupted({ ...this.#options.config, strategy }, statements, after);
   }
-}
-
-/** A table of the one that is not in the other, or is there with other columns. */
-function missing(whole: string[] | undefined, made: string[] | undefined): string | undefined {
-  return whole?.find((table) => made && !made.includes(table));
-}
-
-function countOf(statements: readonly string[]): number {
-  return statements.filter((sql) => sql !== END).length;
-}
-
-/** Where an interruption after so many entries comes, in words. */
-function placeOf(statements: readonly string[], after: number): string {
-  const last = statements[after - 1]!;
-  const count = `statement ${countOf(statements.slice(0, after))} of ${countOf(statements)}`;
-  return last === END ? `the end of the ddl, behind ${count}` : `${count}, ${shorten(last)}`;
-}
-
-/** A copy of `db` that calls `before` ahead of each statement, and `after` when it is done. */
-function watched<K>(db: K, before: () => void, after: (sql: string) => void): K {
-  const instance = builderOf(db as unknown as Database);
-  const texts = new WeakMap<object, string>();
-  return instance.withPlugin!({
-    transformQuery({ node, queryId }: Fluent) {
-      before();
-      const compiled = instance.getExecutor!().compileQuery!(node, queryId);
-      texts.set(queryId!, (compiled as unknown as CompiledQuery).sql);
-      return node;
-    },
-    transformResult({ result, queryId }: Fluent) {
-      after(texts.get(queryId!) ?? 'which was compiled elsewhere');
-      return Promise.resolve(result);
-    },
-  }) as unknown as K;
 }

@@ -690,6 +690,25 @@ test('the error that those get who come to the ddl later does not make that long
     await assert.rejects(ensure(db), { message: 'run 2' });
   }));
 
+test('who waits for a claim as the ddl fails with another caller does not look again', async () => {
+  const claim = { name: '0001', state: 'installing', owner: 'somebody', lease: 2, clock: 1 };
+  let looks = 0;
+  const execute = () => Promise.resolve([++looks === 1 ? [claim] : []]);
+  const broken = new Error('a broken schema');
+  const ensure = createBootstrap({
+    version: '0001',
+    ddl: (_: Db) => Promise.reject(broken),
+    batch: { database: {}, execute },
+    failureCooldownMs: 60_000,
+  });
+  const db = offline('sqlite');
+  const calls = [ensure(db), ensure(db)];
+  for (const { reason } of await Promise.allSettled(calls) as PromiseRejectedResult[]) {
+    assert.equal(reason, broken);
+  }
+  assert.equal(looks, 2);
+});
+
 test('a ddl that is no function is refused', async () => {
   for (const ddl of ['create table a (b int)', undefined, { statements: [] }]) {
     await assert.rejects(planSchema(offline('sqlite'), ddl as never), {

@@ -299,13 +299,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what was rolled back is released',
     file: 'attempt.ts',
-    find: 'if (this.#gate && rows && !this.#claim.isIn(rows)) throw error;',
-    replace: '',
+    find: 'this.#claim.release(this.#gate && rows)',
+    replace: 'this.#claim.release()',
   },
   {
     name: 'a failed try keeps its claim',
     file: 'attempt.ts',
-    find: 'await this.#claim.release();',
+    find: 'await this.#claim.release(this.#gate && rows);',
     replace: '',
   },
   {
@@ -400,9 +400,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '(end) => end,',
   },
   {
-    name: "batch: another tool's table is a ledger",
-    file: 'batch_attempt.ts',
-    find: 'if (rows.some((row) => row.isUnfamiliar)) await checkLedger(call);',
+    name: "another tool's table is a ledger",
+    file: 'call.ts',
+    find:
+      'if (rows.some((row) => row.isUnfamiliar)) await checkLedger({ ...call, handle, ledger });',
     replace: '',
   },
   {

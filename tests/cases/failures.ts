@@ -22,7 +22,6 @@ import {
   Log,
   present,
   rowOf,
-  sleep,
   TABLES,
   thrownAs,
   thrownBy,
@@ -221,11 +220,9 @@ export const cases: readonly Case[] = [
       const broken = new Error('the first');
       const over = gate();
       const released = gate();
-      let hasDeleted = false;
       const db = faulty(t.connect(), {
         async query(text, send) {
           if (!/^delete /i.test(text)) return await send();
-          hasDeleted = true;
           await over.opened;
           return await send().finally(released.open);
         },
@@ -242,8 +239,9 @@ export const cases: readonly Case[] = [
         assert.equal(await thrownBy(failing), broken);
       } finally {
         over.open();
-        await sleep(50);
-        if (hasDeleted) await released.opened;
+        // There a transaction has taken it along.
+        const isGone = t.dialect === 'postgres' && t.strategy === 'transaction';
+        if (!isGone) await released.opened;
       }
     },
   },
