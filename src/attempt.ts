@@ -32,7 +32,7 @@ export class Attempt {
   #phase: 'claim' | 'ddl' | 'finish' = 'claim';
   /** What a try that has not got the claim has read instead. */
   #others: LedgerRow[] | undefined;
-  /** Why there is nothing to wait for but the end of the unit. */
+  /** The error of the DDL, once it has failed: all that is waited for is the end of the unit. */
   #failure: { readonly error: unknown } | undefined;
   #finishingSince = 0;
   readonly #givenUp = Promise.withResolvers<never>();
@@ -109,9 +109,9 @@ export class Attempt {
       if (gate?.isIdle ?? true) this.#claim.renew(renewing);
     }, this.#call.settings.leaseMs / 3);
     try {
-      // What it comes to after it was given up is an error of nobody's.
-      const run = () => Promise.race([runAll(this.#work.ddl, instance), this.#givenUp.promise]);
-      await watchDdl(this.#call, run);
+      const ran = runAll(this.#work.ddl, instance, this.#call.details);
+      // Raced, so that what it throws after it was given up is nobody's unhandled rejection.
+      await watchDdl(this.#call, () => Promise.race([ran, this.#givenUp.promise]));
     } catch (error) {
       this.#failure = { error };
       throw error;
@@ -138,14 +138,15 @@ export class Attempt {
       if (rows) return rows;
     } catch (error) {
       const failure = this.#gate.lastFailure;
-      // The table that was made for the claim is gone with the transaction that SQLite has ended.
+      // The table that was made for the claim is gone with its transaction.
       const isGone = isTransactionGone(error) || isMissingTable(error);
+      if (isGone && this.#call.dialect === 'postgres') throw this.#gate.goneError(error);
       if (!isAbortedTransaction(error) && !(failure && isGone)) throw error;
       const caught = abortedError(this.#call, 'caught', failure?.error ?? error);
       this.#call.ddlErrors.add(caught);
       throw caught;
     }
-    throw abortedError(this.#call, 'ended', undefined);
+    throw this.#gate.goneError();
   }
 
   /** What a failed unit comes to: it may have been committed all the same. */
@@ -157,7 +158,8 @@ export class Attempt {
     const isOurs = this.#phase === 'finish' && !this.#call.ddlErrors.has(error);
     const rows = isOurs ? await this.#readAfterwards() : undefined;
     if (rows && this.#claim.holds(rows, 'installed')) return rows;
-    // In a real transaction there is nothing left to release; but not every dialect has one.
+    // In a real transaction there is nothing left to release; but not every dialect has one. Under a
+    // lease no read can tell that: it may be of a replica that lags.
     await this.#claim.release(this.#gate && rows);
     throw error;
   }

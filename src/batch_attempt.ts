@@ -42,6 +42,7 @@ export async function attemptBatch(
   const send = async (): Promise<LedgerRow[]> => {
     try {
       await batch!.execute(unit, gone.signal);
+      // All of it is committed, so there is nothing to read back.
       return [{ name: version, owner, installed: true, expired: false }];
     } catch (error) {
       if (gone.signal.aborted) throw error;

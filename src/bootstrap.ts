@@ -65,7 +65,8 @@ import { holderIn, type Work, workFor } from './work.ts';
  * @throws {LeaseLostError} This caller's claim ran out while its DDL was running.
  * @throws {TransactionAbortedError} The DDL caught the error of a statement that failed.
  * @throws {StatementRefusedError} The DDL holds a statement that cannot be part of one unit.
- * @throws {DdlStalledError} The DDL issued no statement through the instance it was given.
+ * @throws {DdlStalledError} The DDL had not returned after `waitTimeoutMs`, and had issued no
+ * statement through the instance it was given, or was being recorded.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool.
  * @throws {NotRecordableError} A batch or `onDrift` needs DDL that can be recorded.
  * @throws {NoUpgradePathError} The database is at a version that `upgrades` does not know, or past
@@ -81,7 +82,7 @@ export async function bootstrapSchema<K extends KyselyLike>(
   return await bootstrap(db, parseConfig(config));
 }
 
-/** As {@linkcode bootstrapSchema}, with somebody who looks on. */
+/** As {@linkcode bootstrapSchema}, for whoever tells callers of each other's failures. */
 export async function bootstrap(
   db: unknown,
   settings: Settings,
@@ -131,11 +132,12 @@ class Bootstrap {
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
         else this.#seen = await patience.race(this.#probe());
-        const isKnown = isAssumed || this.#target !== undefined;
+        // Before this call has tried anything, so by somebody else.
+        const wasThere = isAssumed || this.#target !== undefined;
         if (!this.#target && !holderIn(this.#settings, this.#seen)) {
           this.#seen = await this.#attempt();
         }
-        if (this.#target) return this.#installed(this.#target, isFirst && isKnown);
+        if (this.#target) return this.#installed(this.#target, isFirst && wasThere);
         // It was not fresh, and nobody has looked yet at what it is.
         if (isAssumed) continue;
         this.#recovery.lastContention = undefined;

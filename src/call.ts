@@ -36,7 +36,7 @@ export interface Call extends Placed {
   readonly ddlErrors: Set<unknown>;
   /** True once a try got to the database: a driver without transactions has said so by then. */
   hasBegun: boolean;
-  /** The checksum of the canonical DDL, once it is known. */
+  /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;
   /** False once the server has turned out to have no advisory locks. */
   useAdvisoryLock: boolean;
@@ -115,7 +115,8 @@ export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T>
 }
 
 /**
- * For a caller that finds no row after a claim or an install that met one, as on a replica that lags.
+ * Tells a replica that lags from a driver that returns no rows at all: for a caller that reads no row
+ * though its claim or its install has just met or made one.
  *
  * @throws {TypeError} The driver never returns rows of raw SQL, as some do unless they are set up to.
  */

@@ -18,7 +18,7 @@ import { deadOwners } from './work.ts';
 export class Claim {
   /** The random name that its rows carry. */
   readonly owner: string = crypto.randomUUID();
-  /** The first error in place of a statement of the DDL, which may have caught it, or not awaited. */
+  /** The first error that the DDL got in place of a statement: it may have caught it, or not awaited. */
   refusal: SchemaError | undefined;
   readonly #call: Call;
   readonly #entries: readonly Entry[];
@@ -76,8 +76,8 @@ export class Claim {
       throw error;
     });
     this.#mayStand = true;
-    const place = answer.rows[0]?.place;
-    if (typeof place === 'string') this.#ledger = this.#ledger.within(place);
+    const schema = answer.rows[0]?.schema;
+    if (typeof schema === 'string') this.#ledger = this.#ledger.within(schema);
     this.#isInUnit ||= Number(answer.rows[0]?.unit) === 1;
     const rows = rowsOf(answer.rows);
     return isEnough && this.holds(rows, state) ? rows : await this.read(handle);
@@ -198,8 +198,8 @@ export class Claim {
 
   /**
    * As {@linkcode giveBack}, if anything may be there, and with patience, so not where a connection is
-   * held. What was read since its transaction ended tells that, too. A failure is logged, as the lease
-   * runs out anyway.
+   * held. `seen` is what was read after its transaction had ended: without a row of it, nothing is
+   * there. A failure is logged, as the lease runs out anyway.
    */
   async release(seen?: readonly LedgerRow[]): Promise<void> {
     if (!this.#mayStand || this.#isInUnit) return;

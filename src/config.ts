@@ -36,7 +36,7 @@ export interface UpgradeStep<K extends KyselyLike = KyselyLike> {
 }
 
 /**
- * What to install, and how: a plain object, of which its own fields are read.
+ * What to install, and how.
  *
  * @example
  * ```ts
@@ -115,8 +115,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   readonly strategy?: Strategy | 'auto' | undefined;
   /**
    * How long to wait for another caller's install, in milliseconds, from 1 to 2 147 483 647. It
-   * never cuts a DDL that has issued a statement, nor one under a lease. A batch that was handed to
-   * the driver is given up at the deadline, but not within `leaseMs`.
+   * never cuts a DDL that has sent a statement, nor one under a lease. A batch that was handed to
+   * the driver, and the finish and commit after a DDL, are given up then, but not within `leaseMs`.
    *
    * @default {30000}
    */

@@ -47,7 +47,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** A database that is locked has refused a statement, while others of these may have been run. */
+/** Apart from what else is busy: a statement that met a lock has certainly had no effect. */
 const LOCKED =
   /<55P03>|<SQLITE:[56]>|SQLITE_(BUSY|LOCKED)|database( table| schema)? is (locked|busy)/;
 

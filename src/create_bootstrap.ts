@@ -19,8 +19,8 @@ export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>
   /**
    * After an error came out of the DDL, that error is thrown again for this long, in milliseconds,
    * without touching the database, so that a broken schema does not become a stampede; also to calls
-   * that are waiting. With a batch that is any error of the call that holds the DDL, but for those
-   * that are tried again. 0 turns it off.
+   * that are waiting. Of a batch nobody can tell whose statement failed, so any error of it counts,
+   * but for those that are tried again. 0 turns it off.
    *
    * @default {1000}
    */
@@ -104,8 +104,9 @@ type Places = Map<string, Known>;
 export function createBootstrap<K extends KyselyLike>(
   config: CreateBootstrapConfig<K>,
 ): EnsureSchema<K> {
-  const { failureCooldownMs: cooldownMs = 1_000, ...rest } = config ?? {};
-  checkFields('config', { failureCooldownMs: cooldownMs }, { failureCooldownMs: duration(0) });
+  const rules = { ...RULES, failureCooldownMs: duration(0) };
+  const checked = checkFields('config', config, rules) as unknown as CreateBootstrapConfig;
+  const { failureCooldownMs: cooldownMs = 1_000, ...rest } = checked;
   const settings = parseConfig(rest);
   let objects = new WeakMap<object, Places>();
   const others = new Map<unknown, Places>();

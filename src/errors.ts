@@ -22,7 +22,7 @@ export type SchemaErrorCode =
 export interface SchemaErrorDetails {
   /** The ledger table; absent where no database is involved, as in planning. */
   readonly marker?: string;
-  /** The version that it is about; absent likewise. */
+  /** The version that it is about; absent likewise, and where a whole ledger is read. */
   readonly version?: string;
   /** What caused it, where something did. */
   readonly cause?: unknown;
@@ -64,6 +64,8 @@ export class SchemaError extends Error {
       ? `read "${marker}"`
       : `${action} version ${JSON.stringify(version)} in "${marker}"`;
     super(`Cannot ${task}: ${problem}`, cause === undefined ? undefined : { cause });
+    // Its own, too: what prints or copies an error leaves out what is inherited.
+    Object.assign(this, { code: this.code });
     this.marker = marker;
     this.version = version;
   }
@@ -107,24 +109,25 @@ export class ForeignTableError extends SchemaError {}
 
 /**
  * A statement of the DDL cannot be part of the one unit that the schema is installed in, is past a
- * limit of the batch, or came after the DDL had returned. It has not been sent, and the unit is
- * rolled back, unless the DDL itself catches this error.
+ * limit of the batch, was not awaited, or was returned without being executed. The unit is rolled
+ * back, even if the DDL has caught this error. It has not been sent, unless it was under way already
+ * when the DDL returned.
  */
 export class StatementRefusedError extends SchemaError {
-  /** The statement, without its parameters. */
+  /** The statement, without its parameters; `'(still under way)'` for one that was sent already. */
   readonly sql: string;
 
   /** Made by the library: `reason` says why `sql` was refused. */
   constructor(sql: string, reason: string, details: SchemaErrorDetails) {
-    super(`the statement "${shorten(sql)}" was not sent: ${reason}`, details);
+    super(`the statement "${shorten(sql)}" was refused: ${reason}`, details);
     this.sql = sql;
   }
 }
 
 /**
- * The DDL returned, but its transaction could not be committed: a statement of it failed and the
- * error was caught, a statement rolled the transaction back, or the database did, as on a full disk.
- * Nothing was installed. The error that was caught is the `cause`, where it is known.
+ * The transaction of the DDL could not be committed: a statement failed and its error was caught, a
+ * statement rolled the transaction back, the database did, as on a full disk, or its session was
+ * lost. Nothing was installed. The error that was met first is the `cause`, where it is known.
  */
 export class TransactionAbortedError extends SchemaError {}
 

@@ -31,20 +31,25 @@ export function checkFields(
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(problem(name, 'be an object', value));
   }
-  const fields = Object.entries(value).filter(([, given]) => given !== undefined);
-  const unknown = fields.find(([field]) => !Object.hasOwn(rules, field));
-  if (unknown) {
+  const object = value as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(object)
+    .find((field) => object[field] !== undefined && !Object.hasOwn(rules, field));
+  if (unknown !== undefined) {
     const known = Object.keys(rules).join(', ');
     throw new TypeError(
-      `Cannot use '${name}' as it has no field '${unknown[0]}': its fields are ${known}`,
+      `Cannot use '${name}' as it has no field '${unknown}': its fields are ${known}`,
     );
   }
-  const all = Object.fromEntries(fields);
+  const all: Record<string, unknown> = {};
   for (const [field, rule] of Object.entries(rules)) {
-    const given = all[field];
+    // By name, as some are inherited: the `signal` of a Request or an AbortController is.
+    const given = object[field];
     if (given === undefined && !rule.isRequired) continue;
     const isOfType = rule.type === 'any' || (given !== null && typeof given === rule.type);
-    if (isOfType && rule.holds?.(given as never) !== false) continue;
+    if (isOfType && rule.holds?.(given as never) !== false) {
+      all[field] = given;
+      continue;
+    }
     const isOutOfRange = isOfType && (rule.type === 'string' || rule.type === 'number');
     const Problem = isOutOfRange ? RangeError : TypeError;
     throw new Problem(problem(path + field, rule.words, given));

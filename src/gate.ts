@@ -12,7 +12,7 @@ import {
   isMissingTable,
   isTransactionGone,
 } from './contention.ts';
-import { NOT_AWAITED, StatementRefusedError } from './errors.ts';
+import { NOT_AWAITED, StatementRefusedError, type TransactionAbortedError } from './errors.ts';
 import type { Gate } from './instances.ts';
 import { type CompiledQuery, type Handle, kindOf } from './kysely.ts';
 import { isRead, refusalInUnit, statementsOf } from './sql_text.ts';
@@ -54,7 +54,7 @@ export class DdlGate implements Gate {
   /** Lets no statement in any more, since the DDL has returned: what comes now was not awaited. */
   close(): void {
     this.#isOpen = false;
-    if (this.#inFlight > 0) this.#refuse('(still under way)', NOT_AWAITED);
+    if (this.#inFlight > 0) this.#refused('(still under way)', NOT_AWAITED);
   }
 
   async enter(query: CompiledQuery, connection: Handle): Promise<void> {
@@ -68,7 +68,7 @@ export class DdlGate implements Gate {
     const statements = isBuilt ? [] : statementsOf(sql, dialect);
     const reason = refusalInUnit(statements) ??
       (dialect === 'sqlite' && statements.length > 1 ? SEVERAL : undefined);
-    if (reason) throw this.#refuse(sql, reason);
+    if (reason) throw this.#refused(sql, reason);
     if (this.#isDoubtful || this.#hasPaused) await this.#verify(connection);
     await this.#claim.check(connection).catch((error) => {
       this.fail(error);
@@ -82,7 +82,7 @@ export class DdlGate implements Gate {
   }
 
   fail(error: unknown): void {
-    // That the transaction is aborted, or gone at the next renewals, is only what comes of it.
+    // The first one is kept: that the transaction is aborted, or that renewals find it gone, follows.
     const isFirst = !this.#isDoubtful && !isAbortedTransaction(error);
     if (isFirst) this.lastFailure = { error };
     // On Postgres the transaction is of no use any more, and every further statement says so.
@@ -112,20 +112,24 @@ export class DdlGate implements Gate {
     });
     this.#isDoubtful = false;
     if (this.#claim.holds(rows, 'installing')) return;
-    const error = this.#call.dialect === 'sqlite'
-      ? abortedError(this.#call, 'ended', this.lastFailure?.error)
-      : this.#claim.lossIn(rows) ?? abortedError(this.#call, 'lost', this.lastFailure?.error);
-    this.end ??= { error };
+    const lost = this.#call.dialect === 'postgres' ? this.#claim.lossIn(rows) : undefined;
+    this.end ??= { error: lost ?? this.goneError() };
     throw this.end.error;
+  }
+
+  /** The error for a transaction that has ended, and its claim with it. */
+  goneError(cause?: unknown): TransactionAbortedError {
+    const how = this.#call.dialect === 'sqlite' ? 'ended' : 'lost';
+    return abortedError(this.#call, how, this.lastFailure?.error ?? cause);
   }
 
   #check(sql: string): void {
     // Kysely before 0.28 would send it on a connection that serves somebody else by now.
-    if (!this.#isOpen) throw this.#refuse(sql, NOT_AWAITED);
+    if (!this.#isOpen) throw this.#refused(sql, NOT_AWAITED);
     if (this.end) throw this.end.error;
   }
 
-  #refuse(sql: string, reason: string): StatementRefusedError {
+  #refused(sql: string, reason: string): StatementRefusedError {
     const error = new StatementRefusedError(sql, reason, this.#call.details);
     this.#claim.refusal ??= error;
     this.#call.ddlErrors.add(error);

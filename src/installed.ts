@@ -10,7 +10,8 @@ import { DriftError, NewerSchemaError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
 
 /**
- * Looks for it, and logs or throws what it finds, as `onNewer` and `onDrift` have it.
+ * Looks whether the database was led on, and whether the DDL was edited: ignores, logs or throws it,
+ * as `onNewer` and `onDrift` say.
  *
  * @throws {NewerSchemaError} The database was led on.
  * @throws {DriftError} The checksum is another one.

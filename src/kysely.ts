@@ -84,7 +84,7 @@ interface Plugin {
 /** The instance as the library itself uses it. */
 export interface Database extends Handle {
   readonly isTransaction: boolean;
-  /** Not every database lets it. */
+  /** Rejects where a database refuses to be introspected, as D1 does. */
   readonly introspection: {
     getTables(options?: object): Promise<
       { schema?: string; name: string; columns: { name: string }[] }[]

@@ -106,9 +106,9 @@ export class Ledger {
     leaseMs: number,
     { columns, source }: ClaimExtras = { columns: '', source: '' },
   ): CompiledQuery {
-    const lease = `${quoted(owner)}, 'installing', ${this.#clock}, ${this.#clock} + ${leaseMs}`;
-    const guard = ` where true on conflict do nothing returning ${this.#all}${columns}`;
-    return this.#insert(entries, null, lease, source + guard);
+    const claimed = `${quoted(owner)}, 'installing', ${this.#clock}, ${this.#clock} + ${leaseMs}`;
+    const ending = ` where true on conflict do nothing returning ${this.#all}${columns}`;
+    return this.#insert(entries, null, claimed, source + ending);
   }
 
   /** Inserts installed rows; fails if any row of these names, or with one of these origins, is there. */
@@ -117,12 +117,12 @@ export class Ledger {
     return this.#insert(entries, checksum, installed, '');
   }
 
-  /** The checksum is for the last one. */
+  /** Each entry with the same owner, state, since and lease; the checksum is for the last one. */
   #insert(
     entries: readonly Entry[],
     checksum: string | null,
     values: string,
-    guard: string,
+    ending: string,
   ): CompiledQuery {
     const last = entries.at(-1);
     const lines = entries.map((entry) => {
@@ -131,7 +131,7 @@ export class Ledger {
     return plain(
       `insert into ${this.#path} (name, previous, checksum, owner, state, since, lease) ` +
         `select line.value ->> 0, line.value ->> 1, line.value ->> 2, ${values} ` +
-        `from ${LINES[this.#dialect]}${guard}`,
+        `from ${LINES[this.#dialect]}${ending}`,
       [JSON.stringify(lines)],
     );
   }
@@ -220,7 +220,8 @@ export class Ledger {
     return added;
   }
 
-  // SQLite cannot add a unique column. Postgres cuts a longer name, to that of the table itself.
+  // An index, since SQLite cannot add a unique column. Its name is cut here, as Postgres would cut a
+  // long one to 63 bytes, which may be the name of the table itself.
   #createIndex(): CompiledQuery {
     const { schema, name } = this.table;
     const index = quote(`${name.slice(0, 50)}_previous_key`);

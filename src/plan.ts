@@ -28,7 +28,7 @@ export interface SchemaPlan extends SchemaPlanData {
    *
    * @throws {TypeError} A parameter is of a type that has no safe literal.
    */
-  toSQL(): string;
+  readonly toSQL: () => string;
 }
 
 /** What {@linkcode planSchema} may be told. */

@@ -1,5 +1,6 @@
 /**
- * What only Postgres needs: politeness towards the pool and the server's log, and schemas.
+ * What Postgres needs: politeness towards the pool and the server's log, and schemas. For SQLite
+ * statements pass through here as they are.
  *
  * @module
  */
@@ -32,12 +33,12 @@ function politeness({ schema, settings: { leaseMs } }: Call): string[] {
   ];
 }
 
-// It is gone where `begin` has silently done nothing, and so is ours.
+// Nothing is kept where `begin` has silently done nothing; our own is over with its statement then.
 const THEIRS = `nullif(current_setting('db_migrate.lock_timeout', true), '')`;
 const RESTORED =
   `set_config('lock_timeout', coalesce(${THEIRS}, current_setting('lock_timeout')), true)`;
 
-// Nor is the path, and the "=" tells an empty one from that.
+// Likewise; the "=" tells a path that is empty from one that was not kept.
 const KEPT_PATH = `current_setting('db_migrate.search_path', true)`;
 
 /** Gives the session its search path back if the DDL has set another: poolers hand on what is set. */
@@ -56,7 +57,7 @@ export function pathRestored(schema: string | undefined): string {
 export const CLAIM_EXTRAS: ClaimExtras = {
   columns: `, case when name = cast($1 as text)::json -> -1 ->> 0 then ${RESTORED} end, ` +
     `(select nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n ` +
-    `on n.oid = c.relnamespace where c.oid = tableoid) as place, ` +
+    `on n.oid = c.relnamespace where c.oid = tableoid) as schema, ` +
     `case when ${KEPT_PATH} like '=%' then 1 end as unit`,
   source: `, (select ${HURRY} limit 1) as hurry`,
 };

@@ -51,7 +51,7 @@ export async function record(
   // It would really run, and outside of any claim.
   if (takesNone(ddl)) throw unused(TAKES_NONE, options.details);
   const recorder = new Recorder(options);
-  const recorded = runAll(ddl, recorder.instance(db));
+  const recorded = runAll(ddl, recorder.instance(db), options.details);
   await (options.patience?.race(recorded, (end) => ended(options, end)) ?? recorded);
   await recorder.close();
   if (recorder.refusal) throw recorder.refusal;
@@ -111,7 +111,9 @@ class Recorder {
       },
       {
         beginTransaction: async (connection) => {
-          if (starts.length > 0) this.#refuse(undefined, 'two transactions of the ddl overlap');
+          if (starts.length > 0) {
+            this.#unrecordable(undefined, 'two transactions of the ddl overlap');
+          }
           starts.push(this.statements.length);
           await this.#shadows.get(connection)?.executeQuery(plain('begin'));
         },
@@ -127,7 +129,7 @@ class Recorder {
         savepoint: () => this.#read(plain('savepoint')),
       },
       (own) => {
-        if (!shadow) return this.#refuse(undefined, 'the ddl introspects the database');
+        if (!shadow) return this.#unrecordable(undefined, 'the ddl introspects the database');
         // On the instance that asks: in a transaction that has the only connection.
         return introspectionOf(shadow, own);
       },
@@ -140,13 +142,13 @@ class Recorder {
         const statements = this.#read(query);
         const answer = shadow
           ? await this.#ask(shadow, query, statements)
-          : answerTo(query, statements, (reason) => this.#refuse(query.sql, reason));
+          : answerTo(query, statements, (reason) => this.#unrecordable(query.sql, reason));
         if (!isRead(statements)) this.#push(query, statements);
         return answer;
       },
       streamQuery: (query, ...rest) => {
         if (shadow && isRead(this.#read(query))) return shadow.streamQuery(query, ...rest);
-        return this.#refuse(query.sql, 'it streams rows');
+        return this.#unrecordable(query.sql, 'it streams rows');
       },
     };
     if (shadow) this.#shadows.set(connection, shadow);
@@ -191,7 +193,7 @@ class Recorder {
     return this.refusal ??= new StatementRefusedError(sql, reason, this.#options.details);
   }
 
-  #refuse(sql: string | undefined, reason: string): never {
+  #unrecordable(sql: string | undefined, reason: string): never {
     throw this.refusal ??= new NotRecordableError(
       sql,
       `${reason}, and recorded DDL gets no answers; nothing was sent. Plan it ahead with ` +

@@ -1,5 +1,5 @@
 /**
- * What a call comes to.
+ * The result of a call.
  *
  * @module
  */

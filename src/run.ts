@@ -5,7 +5,8 @@
  */
 
 import type { Ddl } from './config.ts';
-import { type Handle, type KyselyLike, plain } from './kysely.ts';
+import { type SchemaErrorDetails, StatementRefusedError } from './errors.ts';
+import { type CompiledQuery, type Handle, type KyselyLike, plain } from './kysely.ts';
 import { type SchemaPlanData, statementsOfPlan } from './plan_data.ts';
 
 export type Run = (db: unknown) => unknown;
@@ -18,9 +19,34 @@ export function takesNone(runs: readonly Run[]): boolean {
   return runs.some((run) => run.length === 0);
 }
 
-/** Runs one after the other. */
-export async function runAll(runs: readonly Run[], db: unknown): Promise<void> {
-  for (const run of runs) await run(db);
+/**
+ * Runs one after the other.
+ *
+ * @throws {StatementRefusedError} One returned a query, or a list with one, instead of executing it.
+ */
+export async function runAll(
+  runs: readonly Run[],
+  db: unknown,
+  details: SchemaErrorDetails,
+): Promise<void> {
+  for (const run of runs) {
+    for (const returned of [await run(db)].flat(2)) {
+      const sql = unexecuted(returned, db);
+      if (sql === undefined) continue;
+      const reason = 'the ddl returned it without executing it. Await its execute()';
+      throw new StatementRefusedError(sql, reason, details);
+    }
+  }
+}
+
+/** The text of a query, compiled or yet to be; undefined for anything else. */
+function unexecuted(returned: unknown, db: unknown): string | undefined {
+  const query = (returned ?? {}) as Partial<CompiledQuery> & {
+    readonly toOperationNode?: unknown;
+    compile?(db: unknown): CompiledQuery;
+  };
+  const isBuilder = query.toOperationNode !== undefined;
+  return isBuilder ? query.compile?.(db).sql : query.parameters && query.sql;
 }
 
 /** What a caller has given as a DDL. That of a plan sends its statements, which need no answers. */

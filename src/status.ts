@@ -70,8 +70,8 @@ export async function schemaStatus(
     const now = Number(rows[0]?.clock);
     const found = rowsOf(rows);
     if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed);
-    // What a fresh install records of a line has the same time.
-    // Rows that a person has removed and that came back may make a ring of it, so it has an end.
+    // By depth in the line, too, since a fresh install records all of a line with the same time. Rows
+    // that a person has edited may make a ring of it, so the depth has an end.
     const depthOf = (row: LedgerRow, most = found.length): number => {
       const before = found.find(({ name }) => name === row.previous);
       return before && most > 0 ? 1 + depthOf(before, most - 1) : 0;

@@ -26,7 +26,7 @@ export interface SchemaReport {
    *
    * @throws {Error} One has not; the message is the report.
    */
-  assert(): void;
+  readonly assert: () => void;
   /** The report, a line for each finding. */
   toString(): string;
 }

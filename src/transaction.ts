@@ -40,10 +40,12 @@ export async function inTransaction<T>(
 
 const FOUND = {
   caught: 'a statement of the ddl failed and the error was caught. Let it through, or avoid it',
-  ended: 'a statement of the ddl rolled the transaction back',
-  lost: 'the session that held the transaction has ended, and the driver has connected anew',
+  ended: 'a statement of the ddl rolled the transaction back. Find out which, and avoid it',
+  lost:
+    'the session that held the transaction has ended, and the driver has connected anew: call ' +
+    'again. Or a statement of the ddl has removed the ledger: leave it out',
   'at commit': 'the database rolled the transaction back at its commit, as it does on a full ' +
-    'disk, and Kysely keeps its error back',
+    'disk, and Kysely keeps its error back. Call again once there is room',
 } as const;
 
 /** What has become of a transaction that cannot be committed. */

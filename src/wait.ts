@@ -10,7 +10,7 @@ const FIRST_STEP_MS = 20;
 const STEP_GROWTH = 1.25;
 const LONGEST_STEP_MS = 1_000;
 
-/** For how long a statement is repeated. A try may take seconds where the driver waits, too. */
+/** For how long a statement is repeated; a last try may outlast it, where the driver waits as well. */
 const PATIENT_MS = 500;
 
 /**

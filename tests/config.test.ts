@@ -190,6 +190,25 @@ for (const config of [undefined, null, 'config', 5]) {
   });
 }
 
+test('refused by createBootstrap: a field that is misspelt, with the names of all of them', async () => {
+  const error = await thrownBy(() => createBootstrap(complete({ failureCooldown: 5 })));
+  assertRefusal(error, { type: TypeError, says: [`'failureCooldown'`, 'failureCooldownMs'] });
+});
+
+test('fields are read by their names, also where an object has inherited them', async () => {
+  const { db, statements } = watched();
+  class Inherited {
+    get leaseMs(): string {
+      return 'soon';
+    }
+  }
+  const config = Object.assign(new Inherited(), complete({}));
+  const error = await thrownBy(() => bootstrapSchema(db, config as never));
+  assertRefusal(error, { type: TypeError, says: [`'leaseMs'`, '"soon"'] });
+  assert.deepEqual(statements, []);
+  await db.destroy();
+});
+
 for (const db of [undefined, null, 'app.db', {}, { transaction: () => {} }]) {
   test(`refused: ${JSON.stringify(db)} in place of an instance`, async () => {
     const error = await thrownBy(() => bootstrapSchema(db as never, complete({}) as never));

@@ -150,39 +150,15 @@ test(
   indexConcurrentlyAmongOthers,
 );
 
-// As `postgres` does it where the server has ended a session: it connects anew without a word.
-test(
-  'a transaction that is gone after a pause of the ddl is noticed',
-  options,
-  () =>
-    inDatabase(pg, async (database) => {
-      const pool = database.handle!() as Pool;
-      const [first, second] = [await pool.connect(), await pool.connect()];
-      let session = first;
-      const client = { query: (...given: [string]) => session.query(...given), release: () => {} };
-      const one = { connect: () => Promise.resolve(client), end: () => Promise.resolve() };
-      const dialect = new PostgresDialect({ pool: one as never });
-      const table = (db: Kysely<unknown>, name: string) =>
-        db.schema.createTable(name).addColumn('id', 'integer').execute();
-      const lost = bootstrapSchema(new Kysely<unknown>({ dialect }), {
-        version: '0001',
-        strategy: 'transaction',
-        ddl: async (db) => {
-          await table(db, 'one');
-          await first.query('rollback');
-          session = second;
-          await sleep(150);
-          await table(db, 'two');
-        },
-      });
-      const told = { name: 'TransactionAbortedError', message: /connected anew/ };
-      await assert.rejects(lost, told).finally(() => {
-        first.release();
-        second.release();
-      });
-      assert.deepEqual(await database.tables(), []);
-    }),
-);
+for (const when of ['in the middle of the ddl', 'at its end']) {
+  for (const ledger of ['a ledger', 'none']) {
+    test(
+      `a transaction that is gone after a pause is noticed: ${when}, with ${ledger} there`,
+      options,
+      () => loseSession(when === 'at its end', ledger === 'none'),
+    );
+  }
+}
 
 for (const { name, run } of poolerCases()) {
   test(`through PgBouncer: ${name}`, options, run);
@@ -191,3 +167,42 @@ for (const { name, run } of poolerCases()) {
 test('the servers stop', options, async () => {
   for (const engine of [pg, postgresJs, pglite]) await (await engine.start()).stop();
 });
+
+/** As `postgres` does it where the server has ended a session: it connects anew without a word. */
+async function loseSession(isAtItsEnd: boolean, isFresh: boolean): Promise<void> {
+  await inDatabase(pg, async (database) => {
+    const pool = database.handle!() as Pool;
+    const table = (db: Kysely<unknown>, name: string) =>
+      db.schema.createTable(name).addColumn('id', 'integer').execute();
+    if (!isFresh) {
+      const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+      await bootstrapSchema(db, { version: '0000', ddl: (db) => table(db, 'zero') });
+    }
+    const before = await database.tables();
+    const [first, second] = [await pool.connect(), await pool.connect()];
+    let session = first;
+    const client = { query: (...given: [string]) => session.query(...given), release: () => {} };
+    const one = { connect: () => Promise.resolve(client), end: () => Promise.resolve() };
+    const lost = bootstrapSchema(
+      new Kysely<unknown>({ dialect: new PostgresDialect({ pool: one as never }) }),
+      {
+        version: '0001',
+        strategy: 'transaction',
+        ddl: async (db) => {
+          await table(db, 'one');
+          await first.query('rollback');
+          session = second;
+          if (isAtItsEnd) return;
+          await sleep(150);
+          await table(db, 'two');
+        },
+      },
+    );
+    const told = { name: 'TransactionAbortedError', message: /connected anew: call again/ };
+    await assert.rejects(lost, told).finally(() => {
+      first.release();
+      second.release();
+    });
+    assert.deepEqual(await database.tables(), before);
+  });
+}

@@ -55,7 +55,8 @@ async function assertRefused(
   const config = { version: '0001', ddl, batch, assumeFresh: true };
   await bootstrapSchema(given, config).catch((error) => thrown = error);
   assert.ok(thrown instanceof NotRecordableError, `${thrown}`);
-  assert.equal(thrown.code, 'NOT_RECORDABLE');
+  // What prints an error shows what is its own.
+  assert.equal(Object.entries(thrown).find(([name]) => name === 'code')?.[1], 'NOT_RECORDABLE');
   for (const part of parts) assert.ok(thrown.message.includes(part), thrown.message);
   assert.deepEqual(sent, []);
   return thrown;
@@ -500,7 +501,8 @@ test('refused: a ddl that records nothing must have used another instance', asyn
   const other = offline('sqlite');
   const error = await assertRefused((_) => {}, ['issued no statement', 'Use the instance']);
   assert.equal(error.sql, undefined);
-  await assertRefused((_) => other.schema.createTable('t').compile(), ['issued no statement']);
+  const compiling = (_: Db) => void other.schema.createTable('t').compile();
+  await assertRefused(compiling, ['issued no statement']);
 });
 
 test('what stands behind the semicolon of a statement is not sent', async () => {

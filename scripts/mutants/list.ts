@@ -567,6 +567,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'turn < 0',
   },
   {
+    name: 'a query that the ddl returns counts as executed',
+    file: 'run.ts',
+    find: 'if (sql === undefined) continue;',
+    replace: "if (sql !== 'nothing') continue;",
+  },
+  {
     name: 'a batch is sent after its caller has given up',
     file: 'batch_attempt.ts',
     find: 'gone.abort();',

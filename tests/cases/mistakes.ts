@@ -40,6 +40,10 @@ async function misspelt(db: Db): Promise<void> {
   await sql`insert into spelt (misspelt) values (1)`.execute(db);
 }
 
+function tableOf(db: Db) {
+  return db.schema.createTable('forgotten').addColumn('id', 'integer');
+}
+
 /** The cases of this file. */
 export const cases: readonly Case[] = [
   {
@@ -84,6 +88,40 @@ export const cases: readonly Case[] = [
         assert.match(String(await thrownBy(failing)), /already exists/);
       }
       assert.equal(await rowOf(t.connect()), undefined);
+    },
+  },
+  {
+    name: 'a query that the ddl returns without executing it is told, and nothing is installed',
+    each: true,
+    async run(t) {
+      const forgotten: Record<string, (db: Db) => unknown> = {
+        'a builder': (db) => tableOf(db),
+        'raw SQL': () => sql`create table forgotten (id integer)`,
+        'a list of builders': (db) => [undefined, tableOf(db)],
+        'what compile() made': (db) => [tableOf(db).compile()],
+      };
+      for (const [what, ddl] of Object.entries(forgotten)) {
+        const failing = bootstrap(t, t.connect(), (db) => ddl(db) as Promise<void>);
+        // Kysely 0.27 has a message of its own for a builder that is awaited.
+        assert.match(
+          String(await thrownBy(failing)),
+          /forgotten.*execute\(\)|call `execute`/,
+          what,
+        );
+        assert.equal(await rowOf(t.connect()), undefined, what);
+      }
+      assert.equal((await bootstrap(t, t.connect(), install)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'what else a ddl may return is nobody’s business',
+    each: true,
+    async run(t) {
+      const result = await bootstrap(t, t.connect(), async (db) => {
+        await install(db);
+        return [null, 'sql', { sql: 'select 1' }, db, [() => db.schema]] as unknown as void;
+      });
+      assert.equal(result.outcome, 'installed');
     },
   },
   {
