@@ -6,7 +6,12 @@
 
 import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
 import { Claim } from './claim.ts';
-import { isAbortedTransaction, isMissingTable, isTransactionGone } from './contention.ts';
+import {
+  contentionOf,
+  isAbortedTransaction,
+  isMissingTable,
+  isTransactionGone,
+} from './contention.ts';
 import { DdlStalledError, NO_STATEMENT } from './errors.ts';
 import { DdlGate } from './gate.ts';
 import { checkedInstance, gatedTransaction } from './instances.ts';
@@ -51,7 +56,7 @@ export class Attempt {
       ? inTransaction(this.#call, (trx) => this.#steps(trx, isLedgerMissing))
       : this.#steps(this.#call.db, isLedgerMissing);
     return await this.#call.patience.race(
-      unit.catch((error) => this.#settle(error)),
+      unit.catch((error) => this.#settle(error)).then((rows) => this.#committed(rows)),
       (end) => this.#cut(end),
       this.#call.settings.leaseMs,
     );
@@ -162,6 +167,29 @@ export class Attempt {
     // lease no read can tell that: it may be of a replica that lags.
     await this.#claim.release(this.#gate && rows);
     throw error;
+  }
+
+  /**
+   * Nothing under a lease tells that its statements are committed, so an empty transaction does.
+   * Measured: a connection of libSQL to a file that has met a lock commits nothing any more, and yet
+   * reads what it has written; its next commit fails, and takes that back.
+   */
+  async #committed(rows: LedgerRow[]): Promise<LedgerRow[]> {
+    const { dialect, settings: { leaseMs } } = this.#call;
+    if (this.#gate || dialect !== 'sqlite' || !this.#claim.holds(rows, 'installed')) return rows;
+    let isOpen = false;
+    const isLocked = (error: unknown) => !isOpen && contentionOf(error) !== undefined;
+    const nothing = async () => {
+      await undefined;
+      isOpen = true;
+    };
+    try {
+      await patiently(() => inTransaction(this.#call, nothing), leaseMs, isLocked);
+    } catch (error) {
+      // No transactions, or an answer that is lost, tell nothing.
+      if (contentionOf(error) !== undefined) throw error;
+    }
+    return rows;
   }
 
   async #readAfterwards(): Promise<LedgerRow[] | undefined> {

@@ -29,6 +29,7 @@ export async function attemptBatch(
     for (const statement of statements) checkLimits(call, statement);
     return statements;
   });
+  call.hasBegun = true;
   const checksum = await checksumToKeep(call, work, ddl.map(({ sql }) => sql));
   const ours: BatchStatement[] = isLedgerMissing ? await patience.race(creation(call, handle)) : [];
   const dead = deadOwners(work.entries, seen);

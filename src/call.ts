@@ -34,7 +34,7 @@ export interface Call extends Placed {
   readonly hooks: DdlHooks;
   /** The errors that came out of the caller's DDL. */
   readonly ddlErrors: Set<unknown>;
-  /** True once a try got to the database: a driver without transactions has said so by then. */
+  /** True once a try has begun: a driver without transactions has said so, a ddl was recorded. */
   hasBegun: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;

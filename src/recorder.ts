@@ -35,6 +35,8 @@ interface RecordOptions {
   readonly shadow?: Database | undefined;
   /** How long the DDL may take, where there is no shadow that it might be busy with. */
   readonly patience?: Patience;
+  /** Whether it has been recorded before, so that it does return, and others are waited for. */
+  readonly hasBegun?: boolean;
 }
 
 /**
@@ -64,8 +66,9 @@ function unused(found: string, details: SchemaErrorDetails): NotRecordableError 
 }
 
 /** Why nobody waits any longer for a DDL that does not return. */
-function ended({ patience, details }: RecordOptions, end: { error: unknown }): { error: unknown } {
-  if (patience?.isAborted) return end;
+function ended(options: RecordOptions, end: { error: unknown }): { error: unknown } {
+  const { patience, hasBegun, details } = options;
+  if (patience?.isAborted || hasBegun) return end;
   const found = 'the ddl did not return while it was recorded. Nothing was sent';
   return { error: new DdlStalledError(found, details) };
 }

@@ -8,12 +8,14 @@ import { createClient } from '@libsql/client';
 import { LibsqlDialect } from '@libsql/kysely-libsql';
 import { Kysely } from 'kysely';
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { bootstrapSchema, libsqlBatch } from '../mod.ts';
+import { bootstrapSchema, libsqlBatch, type Strategy, WaitTimeoutError } from '../mod.ts';
 import { onSqld } from './batch/subjects.ts';
 import { sleep } from './cases/support.ts';
 import { libsqlFile, libsqlHttp } from './engines/libsql.ts';
+import { scratch } from './engines/scratch.ts';
 import { isFull } from './processes/counts.ts';
 import {
   cutWinner,
@@ -80,6 +82,15 @@ for (const strategy of STRATEGIES) {
   });
 }
 
+// Whatever a connection that has met a lock tells about its own writes, it does not commit them.
+for (const strategy of STRATEGIES) {
+  test(
+    `a file that was locked is installed in, or its caller told [${strategy}]`,
+    options,
+    () => meetLock(strategy),
+  );
+}
+
 for (const name of names) {
   for (const strategy of HOLDING) {
     test(
@@ -131,3 +142,27 @@ test('the server stops', options, async () => {
   await (await libsqlFile.start()).stop();
   if (hasServer) await (await libsqlHttp.start()).stop();
 });
+
+async function meetLock(strategy: Strategy): Promise<void> {
+  const url = `file:${join(scratch('locked'), 'app.db')}`;
+  const other = createClient({ url });
+  await other.execute('pragma journal_mode = wal');
+  const writing = await other.transaction('write');
+  const client = createClient({ url });
+  const dialect = new LibsqlDialect({ client: client as never });
+  const calling = bootstrapSchema(new Kysely<unknown>({ dialect }), {
+    version: '0001',
+    strategy,
+    waitTimeoutMs: 1_000,
+    ddl: (db) => db.schema.createTable('users').ifNotExists().addColumn('id', 'integer').execute(),
+    ...(strategy === 'batch' && { batch: libsqlBatch(client) }),
+  }).catch((error) => error);
+  await sleep(60);
+  await writing.rollback();
+  const came = await calling;
+  const { rows } = await other.execute(`select name from sqlite_master where name = 'users'`);
+  if (came instanceof WaitTimeoutError) assert.deepEqual(rows, []);
+  else assert.deepEqual([came.outcome, rows.length], ['installed', 1], `${came}`);
+  client.close();
+  other.close();
+}

@@ -711,6 +711,25 @@ test('who waits for a claim as the ddl fails with another caller does not look a
   assert.equal(looks, 2);
 });
 
+test('a ddl that was recorded before is not blamed for the wait of a busy database', async () => {
+  let runs = 0;
+  const busy = new Error('SQLITE_BUSY: database is locked');
+  const waiting = bootstrapSchema(offline('sqlite'), {
+    version: '0001',
+    waitTimeoutMs: 200,
+    ddl: async (db: Db) => {
+      if (++runs > 1) await new Promise(() => {});
+      await db.schema.createTable('t').addColumn('id', 'integer').execute();
+    },
+    batch: {
+      database: {},
+      execute: (unit) => unit.length === 1 ? Promise.resolve([[]]) : Promise.reject(busy),
+    },
+  });
+  await assert.rejects(waiting, { name: 'WaitTimeoutError', cause: busy });
+  assert.equal(runs, 2);
+});
+
 test('a ddl that is no function is refused', async () => {
   for (const ddl of ['create table a (b int)', undefined, { statements: [] }]) {
     await assert.rejects(planSchema(offline('sqlite'), ddl as never), {
