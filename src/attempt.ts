@@ -170,13 +170,14 @@ export class Attempt {
   }
 
   /**
-   * Nothing under a lease tells that its statements are committed, so an empty transaction does.
    * Measured: a connection of libSQL to a file that has met a lock commits nothing any more, and yet
-   * reads what it has written; its next commit fails, and takes that back.
+   * reads what it has written. Nothing under a lease would tell, so an empty transaction does: its
+   * commit fails on such a connection, and takes back what was never committed.
    */
   async #committed(rows: LedgerRow[]): Promise<LedgerRow[]> {
-    const { dialect, settings: { leaseMs } } = this.#call;
-    if (this.#gate || dialect !== 'sqlite' || !this.#claim.holds(rows, 'installed')) return rows;
+    const { dialect, hasMetContention, settings: { leaseMs } } = this.#call;
+    const mayBeStuck = !this.#gate && dialect === 'sqlite' && hasMetContention;
+    if (!mayBeStuck || !this.#claim.holds(rows, 'installed')) return rows;
     let isOpen = false;
     const isLocked = (error: unknown) => !isOpen && contentionOf(error) !== undefined;
     const nothing = async () => {

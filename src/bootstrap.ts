@@ -64,7 +64,8 @@ import { holderIn, type Work, workFor } from './work.ts';
  * @throws {WaitTimeoutError} Another caller was still installing after `waitTimeoutMs`.
  * @throws {LeaseLostError} This caller's claim ran out while its DDL was running.
  * @throws {TransactionAbortedError} The DDL caught the error of a statement that failed.
- * @throws {StatementRefusedError} The DDL holds a statement that cannot be part of one unit.
+ * @throws {StatementRefusedError} The DDL holds a statement that cannot be part of one unit, or
+ * that was not awaited or executed.
  * @throws {DdlStalledError} The DDL had not returned after `waitTimeoutMs`, and had issued no
  * statement through the instance it was given, or was being recorded.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool.

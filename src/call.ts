@@ -36,6 +36,8 @@ export interface Call extends Placed {
   readonly ddlErrors: Set<unknown>;
   /** True once a try has begun: a driver without transactions has said so, a ddl was recorded. */
   hasBegun: boolean;
+  /** True once the database was busy, or a claim was not renewed. */
+  hasMetContention: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;
   /** False once the server has turned out to have no advisory locks. */
@@ -65,6 +67,7 @@ export function callOn(
     ddlErrors: new Set(),
     hooks,
     hasBegun: false,
+    hasMetContention: false,
     checksum: undefined,
     isWhole: upgrades.length > 0 || onNewer !== 'ignore',
     isModern: false,

@@ -106,7 +106,10 @@ export class Claim {
   renew(handle: Handle): void {
     if (this.#renewal || this.#isLost) return;
     this.#renewal = this.#renewNow(handle)
-      .catch((error) => this.#call.logError('a claim was not renewed', error))
+      .catch((error) => {
+        this.#call.hasMetContention = true;
+        this.#call.logError('a claim was not renewed', error);
+      })
       .finally(() => this.#renewal = undefined);
   }
 
@@ -188,7 +191,10 @@ export class Claim {
         throw this.#lost('is gone from the ledger');
       },
       this.#call.settings.leaseMs,
-      (error) => !(error instanceof LeaseLostError),
+      (error) => {
+        this.#call.hasMetContention = true;
+        return !(error instanceof LeaseLostError);
+      },
     );
   }
 

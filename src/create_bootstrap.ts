@@ -104,9 +104,7 @@ type Places = Map<string, Known>;
 export function createBootstrap<K extends KyselyLike>(
   config: CreateBootstrapConfig<K>,
 ): EnsureSchema<K> {
-  const rules = { ...RULES, failureCooldownMs: duration(0) };
-  const checked = checkFields('config', config, rules) as unknown as CreateBootstrapConfig;
-  const { failureCooldownMs: cooldownMs = 1_000, ...rest } = checked;
+  const { failureCooldownMs: cooldownMs = 1_000, ...rest } = checkConfig<K>(config);
   const settings = parseConfig(rest);
   let objects = new WeakMap<object, Places>();
   const others = new Map<unknown, Places>();
@@ -157,6 +155,12 @@ export function createBootstrap<K extends KyselyLike>(
   }
 
   return Object.assign(ensure, { forget });
+}
+
+/** What {@linkcode createBootstrap} was given, as an object of its own. */
+export function checkConfig<K extends KyselyLike>(config: unknown): CreateBootstrapConfig<K> {
+  const rules = { ...RULES, failureCooldownMs: duration(0) };
+  return checkFields('config', config, rules) as unknown as CreateBootstrapConfig<K>;
 }
 
 /** The error that the DDL has just had, if it is to be thrown again. */

@@ -110,8 +110,8 @@ export class ForeignTableError extends SchemaError {}
 /**
  * A statement of the DDL cannot be part of the one unit that the schema is installed in, is past a
  * limit of the batch, was not awaited, or was returned without being executed. The unit is rolled
- * back, even if the DDL has caught this error. It has not been sent, unless it was under way already
- * when the DDL returned.
+ * back, even if the DDL has caught this error; under a lease there is none. It has not been sent,
+ * unless it was under way already when the DDL returned.
  */
 export class StatementRefusedError extends SchemaError {
   /** The statement, without its parameters; `'(still under way)'` for one that was sent already. */

@@ -39,14 +39,12 @@ export async function runAll(
   }
 }
 
-/** The text of a query, compiled or yet to be; undefined for anything else. */
+/** The text of a query that was built, or of raw SQL; undefined for anything else. */
 function unexecuted(returned: unknown, db: unknown): string | undefined {
-  const query = (returned ?? {}) as Partial<CompiledQuery> & {
-    readonly toOperationNode?: unknown;
-    compile?(db: unknown): CompiledQuery;
-  };
-  const isBuilder = query.toOperationNode !== undefined;
-  return isBuilder ? query.compile?.(db).sql : query.parameters && query.sql;
+  // What a recorded statement would have answered is a function, and may not be looked at.
+  if (typeof returned !== 'object' || returned === null) return undefined;
+  const query = returned as { toOperationNode?: unknown; compile?(db: unknown): CompiledQuery };
+  return query.toOperationNode ? query.compile?.(db).sql : undefined;
 }
 
 /** What a caller has given as a DDL. That of a plan sends its statements, which need no answers. */

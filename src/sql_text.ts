@@ -154,8 +154,7 @@ const OUTSIDE =
 
 // Measured: SQLite takes them in a transaction without a word, and does nothing. A table rebuilt with
 // its foreign keys still on loses the rows that hang on it.
-const INERT =
-  /^pragma\n(?:.+\n\.\n)?["'`[]?(foreign_keys|journal_mode|auto_vacuum|page_size|encoding)["'`\]]?\n[=(]/i;
+const INERT = /^pragma\n(?:.+\n\.\n)?["'`[]?(foreign_keys|journal_mode)["'`\]]?\n[=(]/i;
 /** Pragmas that do something when they are asked. */
 const DEED = /^(optimize|incremental_vacuum|wal_checkpoint|shrink_memory)$/;
 

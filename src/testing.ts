@@ -6,6 +6,7 @@
  */
 
 import type { BootstrapConfig, Strategy } from './config.ts';
+import { checkConfig } from './create_bootstrap.ts';
 import type { KyselyLike } from './kysely.ts';
 import { parseConfig } from './settings.ts';
 import { type Finding, Kit, type TestSchemaOptions } from './testing_kit.ts';
@@ -68,7 +69,8 @@ export interface SchemaReport {
 export async function testSchema<K extends KyselyLike>(
   options: TestSchemaOptions<K>,
 ): Promise<SchemaReport> {
-  const { config: { failureCooldownMs: _, ...config }, first } = options;
+  const { first } = options;
+  const { failureCooldownMs: _, ...config } = checkConfig<K>(options.config);
   parseConfig(config);
   if (config.batch) {
     throw new TypeError(`Cannot test the schema as 'config' has a 'batch': give it in 'database'`);

@@ -153,7 +153,7 @@ async function meetLock(strategy: Strategy): Promise<void> {
   const calling = bootstrapSchema(new Kysely<unknown>({ dialect }), {
     version: '0001',
     strategy,
-    waitTimeoutMs: 1_000,
+    waitTimeoutMs: 4_000,
     ddl: (db) => db.schema.createTable('users').ifNotExists().addColumn('id', 'integer').execute(),
     ...(strategy === 'batch' && { batch: libsqlBatch(client) }),
   }).catch((error) => error);

@@ -493,6 +493,7 @@ test('nobody notices what JavaScript does not tell: identity, type and truth', a
     assert.ok(insertId !== undefined);
     assert.notEqual(typeof insertId, 'undefined');
     assert.equal(insertId ? 'some' : 'none', 'some');
+    return [insertId] as unknown as void;
   };
   assert.equal((await recorded(ddl)).length, 1);
 });
@@ -716,7 +717,7 @@ test('a ddl that was recorded before is not blamed for the wait of a busy databa
   const busy = new Error('SQLITE_BUSY: database is locked');
   const waiting = bootstrapSchema(offline('sqlite'), {
     version: '0001',
-    waitTimeoutMs: 200,
+    waitTimeoutMs: 1_000,
     ddl: async (db: Db) => {
       if (++runs > 1) await new Promise(() => {});
       await db.schema.createTable('t').addColumn('id', 'integer').execute();

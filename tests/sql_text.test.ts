@@ -142,9 +142,6 @@ const REFUSED: readonly (readonly [dialect: Dialect | 'both', sql: string, word:
   ['sqlite', 'select 1; pragma main.journal_mode = wal', 'pragma journal_mode'],
   ['sqlite', 'pragma "foreign_keys" = off', 'pragma foreign_keys'],
   ['sqlite', 'pragma main.[journal_mode](wal)', 'pragma journal_mode'],
-  ['sqlite', 'pragma auto_vacuum = incremental', 'pragma auto_vacuum'],
-  ['sqlite', 'pragma page_size = 8192', 'pragma page_size'],
-  ['sqlite', `pragma encoding = 'UTF-16le'`, 'pragma encoding'],
   ['sqlite', 'create trigger a after insert on b begin end; commit', 'commit'],
   [
     'sqlite',

@@ -243,8 +243,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease: finish gives up at the first error',
     file: 'claim.ts',
-    find: '(error) => !(error instanceof LeaseLostError)',
-    replace: '() => false',
+    find: 'return !(error instanceof LeaseLostError);',
+    replace: 'return false;',
   },
   {
     name: 'lease: finish never gives up',
@@ -671,6 +671,18 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'batch_attempt.ts',
     find: 'if (target) {',
     replace: 'if (target && !target) {',
+  },
+  {
+    name: 'lease: what met a lock is not held to a commit',
+    file: 'attempt.ts',
+    find: "const mayBeStuck = !this.#gate && dialect === 'sqlite' && hasMetContention;",
+    replace: 'const mayBeStuck = false;',
+  },
+  {
+    name: 'lease: a commit that cannot begin is none',
+    file: 'attempt.ts',
+    find: '!isOpen && contentionOf(error)',
+    replace: 'isOpen && contentionOf(error)',
   },
   {
     name: 'what follows from a failed statement is the cause',

@@ -32,6 +32,31 @@ const LOST = 'Network connection lost.';
 /** The cases of this file. */
 export const cases: readonly Case[] = [
   {
+    name: 'a lease that has met a lock ends with a commit, and not before that can be made',
+    needs: { dialect: 'sqlite', transactions: true },
+    async run(t) {
+      const busy = new Error('SQLITE_BUSY: database is locked');
+      const steps: string[] = [];
+      const step = (name: string, failing: string[]) => async <T>(run: () => Promise<T>) => {
+        steps.push(name);
+        if (failing.shift() === name) throw busy;
+        return await run();
+      };
+      const [atClaim, atBegin] = [['insert'], ['begin']];
+      const db = faulty(t.connect(), {
+        query: (text, send) => /^insert/.test(text) ? step('insert', atClaim)(send) : send(),
+        begin: step('begin', atBegin),
+        commit: step('commit', []),
+      });
+      const result = await bootstrap(t, db, installAgain, { strategy: 'lease' });
+      assert.equal(result.outcome, 'installed');
+      assert.deepEqual(steps, ['insert', 'insert', 'begin', 'begin', 'commit']);
+      steps.length = 0;
+      await bootstrap(t, db, (db) => createTable(db, 'more'), { strategy: 'lease', version: '2' });
+      assert.deepEqual(steps, ['insert']);
+    },
+  },
+  {
     name: 'a driver without transactions gets a lease, which is logged once',
     async run(t) {
       const logger = new Log();

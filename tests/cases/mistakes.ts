@@ -98,7 +98,6 @@ export const cases: readonly Case[] = [
         'a builder': (db) => tableOf(db),
         'raw SQL': () => sql`create table forgotten (id integer)`,
         'a list of builders': (db) => [undefined, tableOf(db)],
-        'what compile() made': (db) => [tableOf(db).compile()],
       };
       for (const [what, ddl] of Object.entries(forgotten)) {
         const failing = bootstrap(t, t.connect(), (db) => ddl(db) as Promise<void>);
@@ -119,7 +118,8 @@ export const cases: readonly Case[] = [
     async run(t) {
       const result = await bootstrap(t, t.connect(), async (db) => {
         await install(db);
-        return [null, 'sql', { sql: 'select 1' }, db, [() => db.schema]] as unknown as void;
+        const row = { sql: 'select 1', parameters: [] };
+        return [null, 'sql', row, db, [() => db.schema]] as unknown as void;
       });
       assert.equal(result.outcome, 'installed');
     },
