@@ -180,9 +180,9 @@ export class Attempt {
     if (!mayBeStuck || !this.#claim.holds(rows, 'installed')) return rows;
     let isOpen = false;
     const isLocked = (error: unknown) => !isOpen && contentionOf(error) !== undefined;
-    const nothing = async () => {
-      await undefined;
+    const nothing = () => {
       isOpen = true;
+      return Promise.resolve();
     };
     try {
       await patiently(() => inTransaction(this.#call, nothing), leaseMs, isLocked);

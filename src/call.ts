@@ -36,7 +36,7 @@ export interface Call extends Placed {
   readonly ddlErrors: Set<unknown>;
   /** True once a try has begun: a driver without transactions has said so, a ddl was recorded. */
   hasBegun: boolean;
-  /** True once the database was busy, or a claim was not renewed. */
+  /** True once a statement has found the database busy. */
   hasMetContention: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;

@@ -5,7 +5,7 @@
  */
 
 import { type Call, readRows } from './call.ts';
-import { isMissingColumn, isMissingTable, isRefused } from './contention.ts';
+import { contentionOf, isMissingColumn, isMissingTable, isRefused } from './contention.ts';
 import { LeaseLostError, type SchemaError } from './errors.ts';
 import type { CompiledQuery, Handle } from './kysely.ts';
 import type { Entry, Ledger } from './ledger.ts';
@@ -73,6 +73,7 @@ export class Claim {
   ): Promise<LedgerRow[]> {
     const answer = await handle.executeQuery(guard).catch((error) => {
       this.#mayStand ||= !isRefused(error);
+      this.#call.hasMetContention ||= contentionOf(error) !== undefined;
       throw error;
     });
     this.#mayStand = true;
@@ -106,10 +107,7 @@ export class Claim {
   renew(handle: Handle): void {
     if (this.#renewal || this.#isLost) return;
     this.#renewal = this.#renewNow(handle)
-      .catch((error) => {
-        this.#call.hasMetContention = true;
-        this.#call.logError('a claim was not renewed', error);
-      })
+      .catch((error) => this.#call.logError('a claim was not renewed', error))
       .finally(() => this.#renewal = undefined);
   }
 
@@ -191,10 +189,7 @@ export class Claim {
         throw this.#lost('is gone from the ledger');
       },
       this.#call.settings.leaseMs,
-      (error) => {
-        this.#call.hasMetContention = true;
-        return !(error instanceof LeaseLostError);
-      },
+      (error) => !(error instanceof LeaseLostError),
     );
   }
 

@@ -62,11 +62,3 @@ export class Opened<K extends KyselyLike> {
     await this.#database.close?.();
   }
 }
-
-/** A table of the one that is not in the other, or is there with other columns. */
-export function missing(
-  whole: string[] | undefined,
-  made: string[] | undefined,
-): string | undefined {
-  return whole?.find((table) => made && !made.includes(table));
-}

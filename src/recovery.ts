@@ -42,7 +42,7 @@ export class Recovery {
     // Under a lease the next statement may read from a replica that lags behind our own writes.
     const isBehind = strategy === 'lease' && !isFromDdl && isMissingTable(error);
     const contention = isBehind ? 'busy' : contentionOf(error);
-    if (contention !== undefined) this.#call.hasMetContention = true;
+    this.#call.hasMetContention ||= contention !== undefined;
     const isPassing = contention === 'race' || (contention !== undefined && !isFromDdl);
     // Under a lease each statement of the DDL may meet those who look and claim, and it is idempotent.
     const isRepeatable = contention === 'busy' && strategy === 'lease' && onContention === 'wait';

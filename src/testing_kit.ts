@@ -7,7 +7,7 @@
 import type { BootstrapConfig, Ddl, Strategy } from './config.ts';
 import type { CreateBootstrapConfig } from './create_bootstrap.ts';
 import { messageOf, NO_STATEMENT } from './errors.ts';
-import { type FreshDatabase, missing, Opened } from './fresh_database.ts';
+import { type FreshDatabase, Opened } from './fresh_database.ts';
 import { countOf, interrupted, placeOf } from './interruption.ts';
 import type { KyselyLike } from './kysely.ts';
 import type { SchemaPlanData } from './plan_data.ts';
@@ -155,4 +155,12 @@ export class Kit<K extends KyselyLike> {
     const strategy = this.strategy ?? 'auto';
     return interrupted({ ...this.#options.config, strategy }, statements, after);
   }
+}
+
+/** A table of the one that is not in the other, or is there with other columns. */
+function missing(
+  whole: string[] | undefined,
+  made: string[] | undefined,
+): string | undefined {
+  return whole?.find((table) => made && !made.includes(table));
 }

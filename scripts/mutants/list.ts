@@ -243,8 +243,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lease: finish gives up at the first error',
     file: 'claim.ts',
-    find: 'return !(error instanceof LeaseLostError);',
-    replace: 'return false;',
+    find: '(error) => !(error instanceof LeaseLostError)',
+    replace: '() => false',
   },
   {
     name: 'lease: finish never gives up',
