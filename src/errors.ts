@@ -170,8 +170,8 @@ export class NoUpgradePathError extends SchemaError {
   constructor(held: readonly string[], line: readonly string[], details: SchemaErrorDetails) {
     super(
       `the database holds ${list(held)}, and this code knows the line ${list(line)}. Nothing was ` +
-        `run. Add the missing step to 'upgrades', take out one that came in later, or deploy the ` +
-        `code that knows it`,
+        `run. Add the missing step to 'upgrades', move one that came in later to its end, or deploy ` +
+        `the code that knows it; if a version is another app's, give this one a 'marker' of its own`,
       details,
     );
     this.held = held;

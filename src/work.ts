@@ -33,21 +33,37 @@ export interface Work {
  * their line, or was led past one of them.
  */
 export function workFor({ settings, details }: Call, rows: readonly LedgerRow[]): Work {
-  const { upgrades, version } = settings;
+  const { upgrades, ddl, version } = settings;
+  const { line, held, entries, isPast } = placeOf(settings, rows);
+  const isElsewhere = isPast || held.some((name) => !line.includes(name));
+  if (upgrades.length > 0 && isElsewhere) throw new NoUpgradePathError(held, line, details);
+  const at = line.findLastIndex((name) => held.includes(name));
+  if (at === -1) return { entries, from: undefined, steps: [version], ddl: [ddl] };
+  const steps = upgrades.slice(at).map((step) => step.ddl);
+  return { entries, from: line[at], steps: line.slice(at + 1), ddl: steps };
+}
+
+/**
+ * Throws where the version is there, but by a way that has left out one of the line.
+ *
+ * @throws {NoUpgradePathError} The database was led past one of them.
+ */
+export function checkPast({ settings, details }: Call, rows: readonly LedgerRow[]): void {
+  const { line, held, isPast } = placeOf(settings, rows);
+  if (isPast) throw new NoUpgradePathError(held, line, details);
+}
+
+/** Where a database is on the line. */
+function placeOf({ upgrades, version }: Settings, rows: readonly LedgerRow[]) {
   const line = [...upgrades.map(({ from }) => from), version];
   const installed = rows.filter((row) => row.installed);
   const held = installed.map((row) => row.name);
-  const at = line.findLastIndex((name) => held.includes(name));
-  const entries = line
+  const entries: Entry[] = line
     .map((name, index) => ({ name, previous: line[index - 1] ?? null }))
     .filter(({ name }) => !held.includes(name));
-  // Another line, or this one without a version that has come in before where the database is.
-  const isElsewhere = held.some((name) => !line.includes(name)) ||
-    installed.some((row) => entries.some(({ previous }) => previous === row.previous));
-  if (upgrades.length > 0 && isElsewhere) throw new NoUpgradePathError(held, line, details);
-  if (at === -1) return { entries, from: undefined, steps: [version], ddl: [settings.ddl] };
-  const ddl = upgrades.slice(at).map((step) => step.ddl);
-  return { entries, from: line[at], steps: line.slice(at + 1), ddl };
+  // Past one that has come in before where the database is, or on another branch.
+  const isPast = installed.some((row) => entries.some(({ previous }) => previous === row.previous));
+  return { line, held, entries, isPast };
 }
 
 /** The checksum of a canonical DDL: recorded before, or of the statements that were just seen. */

@@ -20,7 +20,7 @@ import type { Order, Suite, Verdict } from './workerd/order.ts';
 const CEILING_MS = 90_000;
 
 /** How many cases run at the same time: those in one Worker share its one thread. */
-const WIDTH = 8;
+const WIDTH = 4;
 
 /** What comes before the names of a suite's tests. */
 const SUITES: Readonly<Record<Suite, string>> = { conformance: '', lifecycle: 'life: ' };

@@ -605,6 +605,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '[].some((row: LedgerRow) => entries',
   },
   {
+    name: 'a version that was reached past one of its line counts as installed',
+    file: 'bootstrap.ts',
+    find: 'checkPast(this.#call, this.#seen);',
+    replace: '',
+  },
+  {
     name: 'the signal is not looked at',
     file: 'wait.ts',
     find: 'if (this.isAborted) return { error: this.#signal?.reason };',

@@ -11,7 +11,7 @@ import { type Engine, type RunningEngine, startFor, type TestDatabase } from '..
 import { ahead } from './ahead.ts';
 
 /** How many run at the same time. */
-const WIDTH = 12;
+const WIDTH = 8;
 
 /** No test takes half as long; one that hangs is a failure, not the end of the run. */
 const CEILING_MS = 90_000;

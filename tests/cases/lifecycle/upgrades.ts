@@ -281,11 +281,17 @@ export const cases: readonly LifeCase[] = [
     async run(t) {
       await life(t, lineOf('0001', '0002'));
       const tables = await t.tables();
-      const line = ['0001', '0001_merged', '0002', '0003'];
-      const config = { ...lineOf(...line), ddl: untouched, upgrades: neverRun(...line) };
-      const error = await thrownAs(NoUpgradePathError, life(t, config));
-      assert.deepEqual([[...error.held].sort(), error.line], [['0001', '0002'], line]);
+      const merged = ['0001', '0001_merged', '0002'];
+      for (const line of [merged, [...merged, '0003']]) {
+        const config = { ...lineOf(...line), ddl: untouched, upgrades: neverRun(...line) };
+        const error = await thrownAs(NoUpgradePathError, life(t, config));
+        assert.deepEqual([[...error.held].sort(), error.line], [['0001', '0002'], line]);
+      }
       assert.deepEqual(await t.tables(), tables);
+      // As the error says: at the end it is for those that lack it and for those that do not.
+      await life(t, lineOf('0001', '0002', '0001_merged'));
+      const added = tablesOfStep('0001_merged');
+      assert.deepEqual((await t.tables()).sort(), [...tables, ...added].sort());
     },
   },
   {
