@@ -43,6 +43,7 @@ export interface Call extends Placed {
   /** False once the server has turned out to have no advisory locks. */
   useAdvisoryLock: boolean;
   readonly log: (message: string) => void;
+  readonly warn: (message: string) => void;
   /** Reports a second error, in place of which the first one reaches the caller. */
   readonly logError: (message: string, error: unknown) => void;
 }
@@ -58,6 +59,14 @@ export function callOn(
   const { batch, logger, onNewer, signal, upgrades, version, waitTimeoutMs } = settings;
   // With a batch, everything goes through it: no probe reads a stale replica after a write.
   const placed = placedOf(db, { ...settings, batch: strategy === 'batch' ? batch : undefined });
+  const tell = (part: 'log' | 'error') => (message: string) => {
+    try {
+      logger[part]?.(`db-migrate: ${message}`);
+    } catch {
+      // Out of a timer, what one throws that was closed would end the process.
+    }
+  };
+  const warn = tell('error');
   return {
     ...placed,
     settings,
@@ -72,8 +81,9 @@ export function callOn(
     isWhole: upgrades.length > 0 || onNewer !== 'ignore',
     isModern: false,
     useAdvisoryLock: true,
-    log: (message) => logger.log?.(`db-migrate: ${message}`),
-    logError: (message, error) => logger.error?.(`db-migrate: ${message}: ${messageOf(error)}`),
+    log: tell('log'),
+    warn,
+    logError: (message, error) => warn(`${message}: ${messageOf(error)}`),
   };
 }
 

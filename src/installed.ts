@@ -38,7 +38,7 @@ export function checkInstalled(
 }
 
 function report(
-  { details: { marker, version }, settings: { logger } }: Call,
+  { details: { marker, version }, warn }: Call,
   policy: 'ignore' | 'warn' | 'error',
   found: string,
   problem: Error,
@@ -46,5 +46,5 @@ function report(
   if (policy === 'error') throw problem;
   if (policy !== 'warn') return;
   const about = `warning: version ${JSON.stringify(version)} in "${marker}" is installed, but`;
-  logger.error?.(`db-migrate: ${about} ${found}`);
+  warn(`${about} ${found}`);
 }

@@ -18,6 +18,7 @@ import {
   Log,
   present,
   rowOf,
+  thrownBy,
   VERSION,
   watched,
 } from './support.ts';
@@ -207,6 +208,35 @@ export const cases: readonly Case[] = [
       const only = { log: (message: string) => text.push(message) };
       await bootstrap(t, t.connect(), installAgain, { version: '0002', logger: only });
       assert.ok(text.some((line) => line.includes('0002')), text.join('\n'));
+    },
+  },
+  {
+    name: 'a logger that throws changes nothing, whoever tells it something',
+    each: true,
+    async run(t) {
+      const broken = () => {
+        throw new Error('the logger was closed');
+      };
+      const logger = { log: broken, error: broken };
+      const controller = new AbortController();
+      const ddl = async (db: Db) => {
+        await createTable(db, 'one');
+        // A listener has something to log, as a timer has past the deadline.
+        if (t.strategy !== 'batch') controller.abort();
+        await createTable(db, 'two');
+      };
+      const { outcome } = await bootstrap(t, t.connect(), ddl, {
+        logger,
+        signal: controller.signal,
+      });
+      assert.equal(outcome, 'installed');
+      const mine = new Error('mine');
+      const failing = async (db: Db) => {
+        await createTable(db, 'three');
+        throw mine;
+      };
+      const more = { version: '0002', logger };
+      assert.equal(await thrownBy(bootstrap(t, t.connect(), failing, more)), mine);
     },
   },
 ];
