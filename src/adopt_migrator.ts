@@ -69,7 +69,8 @@ const NAMES: Rule = {
 export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Promise<AdoptResult> {
   const { migrations, version, ...status } = options;
   checkFields('options', { version, migrations }, { version: RULES.version, migrations: NAMES });
-  const details = { marker: options.marker ?? 'migrations', version, action: 'hand over' };
+  const { marker = 'migrations', schema } = options;
+  const details = { marker, schema, version, action: 'hand over' };
   const entries = await patiently(() => schemaStatus(db, status));
   const entry = entries.find((row) => row.version === version);
   if (entry?.state !== 'installed') {
@@ -91,7 +92,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
     throw new NotAdoptableError(found, { ...details, cause });
   }
   // With the caller's plugins, as Migrator has them.
-  const placed = builderOf(options.schema ? database.withSchema(options.schema) : database);
+  const placed = builderOf(schema ? database.withSchema(schema) : database);
   const run = (builder: Fluent) =>
     patiently(() => builder.execute!() as unknown as Promise<Record<string, unknown>[]>);
   for (const table of tables(placed)) await run(table);

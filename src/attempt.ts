@@ -83,8 +83,8 @@ export class Attempt {
       return this.#others = rows;
     }
     patience.check();
-    const { details: { version }, log } = this.#call;
-    log(`installing version ${JSON.stringify(version)} as "${this.#claim.owner}"`);
+    const { log } = this.#call;
+    log(`installing as "${this.#claim.owner}"`);
     await this.#runDdl(handle, own);
     if (this.#gate?.hasIssued === false) log(NO_STATEMENT);
     return await this.#finish(own);

@@ -159,7 +159,7 @@ class Bootstrap {
   /** The result for a version that is there: put there by this call, or by another one. */
   #installed(target: LedgerRow, isAtFirstLook: boolean): BootstrapResult {
     if (this.#call.owners.has(target.owner)) {
-      this.#call.log(`installed version ${JSON.stringify(this.#settings.version)}`);
+      this.#call.log('installed');
       const { from, steps } = this.#work!;
       if (from === undefined) return this.#result('installed');
       return { ...this.#result('upgraded'), from, steps };

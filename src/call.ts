@@ -7,7 +7,13 @@
 import type { Strategy } from './config.ts';
 import { contentionOf } from './contention.ts';
 import { type Placed, placedOf } from './database.ts';
-import { DdlStalledError, LeaseLostError, messageOf, WaitTimeoutError } from './errors.ts';
+import {
+  DdlStalledError,
+  LeaseLostError,
+  ledgerOf,
+  messageOf,
+  WaitTimeoutError,
+} from './errors.ts';
 import { checkLedger } from './foreign_table.ts';
 import { type Database, type Handle, plain } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
@@ -59,9 +65,11 @@ export function callOn(
   const { batch, logger, onNewer, signal, upgrades, version, waitTimeoutMs } = settings;
   // With a batch, everything goes through it: no probe reads a stale replica after a write.
   const placed = placedOf(db, { ...settings, batch: strategy === 'batch' ? batch : undefined });
+  // One logger may serve many tenants.
+  const about = `db-migrate: version ${JSON.stringify(version)} in ${ledgerOf(placed.details)}`;
   const tell = (part: 'log' | 'error') => (message: string) => {
     try {
-      logger[part]?.(`db-migrate: ${message}`);
+      logger[part]?.(`${about}: ${message}`);
     } catch {
       // Out of a timer, what one throws that was closed would end the process.
     }
@@ -99,11 +107,12 @@ export function timeoutError(
     leaseUntil: new Date(row.leaseUntil ?? 0),
   };
   const found = holder
-    ? `"${holder.owner}" has held the claim since ${holder.since.toISOString()}, and its lease ` +
-      `runs until ${holder.leaseUntil.toISOString()}`
+    ? `${JSON.stringify(holder.owner)} has held the claim since ` +
+      `${holder.since.toISOString()}, and its lease runs until ${holder.leaseUntil.toISOString()}`
     : cause !== undefined
     ? `the last try ended with: ${messageOf(cause)}`
-    : 'another caller is installing in a transaction, or the database does not answer';
+    : 'another caller is installing in a transaction, the database does not answer, or no ' +
+      'connection to it is free, as in a transaction of your own on the only one';
   const problem = `not installed after waiting ${Math.round(patience.elapsedMs)} ms, where ` +
     `'waitTimeoutMs' is ${waitTimeoutMs}; ${found}. Call again, or raise ` +
     `'waitTimeoutMs' if the schema takes longer`;

@@ -174,7 +174,7 @@ export class Claim {
   /** The error for rows that are another owner's now; undefined if none of them is. */
   lossIn(rows: readonly LedgerRow[]): LeaseLostError | undefined {
     const row = rows.find(({ name, owner }) => this.#names.includes(name) && owner !== this.owner);
-    return row && this.#lost(`is held by "${row.owner}" now`);
+    return row && this.#lost(`is held by ${JSON.stringify(row.owner)} now`);
   }
 
   /**

@@ -33,10 +33,19 @@ function said(error: unknown): string {
       if (typeof one === 'string') codes += `<${one}>`;
     }
     const named = (field: string) => at[field] ?? at[`${field}_name`] ?? fields[field] ?? '';
-    const message = at.message ?? at.originalMessage ?? '';
+    const message = ends(`${at.message ?? at.originalMessage ?? ''}`);
     text += `{${named('schema')}.${named('table')}} [${named('constraint')}] ${message} `;
   }
   return codes + text;
+}
+
+/**
+ * The beginning and the end of a message, which may quote a whole statement: the signs below take the
+ * square of its length, where it is made for that.
+ */
+function ends(message: string): string {
+  if (message.length <= 10_000) return message;
+  return `${message.slice(0, 5_000)} ${message.slice(-5_000)}`;
 }
 
 function innerOf({ cause, original, meta }: Record<string, unknown>): unknown {

@@ -27,7 +27,10 @@ import type { Dialect } from './sql_text.ts';
 export function databaseOf(db: unknown): Database {
   const candidate = db as Partial<Database> | null | undefined;
   if (typeof candidate?.getExecutor !== 'function' || typeof candidate.transaction !== 'function') {
-    throw new TypeError(problem('db', 'be a Kysely instance', db));
+    // Not the value itself: the text of a connection holds a password.
+    throw new TypeError(
+      `Cannot use 'db' as it must be a Kysely instance: its type is ${typeof db}`,
+    );
   }
   if (candidate.isTransaction) {
     throw new TypeError(`Cannot use 'db' as it is a transaction: pass the Kysely instance itself`);
@@ -64,7 +67,7 @@ export function placedOf(
   }
   const placed = schema === undefined ? db : db.withSchema(schema);
   // Release 1.0.0 wrote it unquoted, so Postgres folded it.
-  const details = { marker: dialect === 'postgres' ? name.toLowerCase() : name };
+  const marker = dialect === 'postgres' ? name.toLowerCase() : name;
   const handle = batch
     ? {
       executeQuery: async ({ sql, parameters }: CompiledQuery) => ({
@@ -74,10 +77,11 @@ export function placedOf(
     : placed.withoutPlugins();
   // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
   // answers is not for them: one that parses JSON would make another thing of some versions.
-  const table = tableOf(placed, details.marker);
+  const table = tableOf(placed, marker);
   // Where SQLite makes a table that names no database, whatever it may find in an attached one.
   if (dialect === 'sqlite') table.schema ??= 'main';
   const ledger = new Ledger(table, dialect);
+  const details = { marker, schema };
   return { db: placed, handle, dialect, ledger, schema: schema && table.schema, details };
 }
 

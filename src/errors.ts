@@ -22,6 +22,8 @@ export type SchemaErrorCode =
 export interface SchemaErrorDetails {
   /** The ledger table; absent where no database is involved, as in planning. */
   readonly marker?: string;
+  /** The schema of the ledger, where one was named. */
+  readonly schema?: string | undefined;
   /** The version that it is about; absent likewise, and where a whole ledger is read. */
   readonly version?: string;
   /** What caused it, where something did. */
@@ -61,8 +63,8 @@ export class SchemaError extends Error {
     const task = marker === undefined
       ? 'plan the schema'
       : version === undefined
-      ? `read "${marker}"`
-      : `${action} version ${JSON.stringify(version)} in "${marker}"`;
+      ? `read ${ledgerOf(details)}`
+      : `${action} version ${JSON.stringify(version)} in ${ledgerOf(details)}`;
     super(`Cannot ${task}: ${problem}`, cause === undefined ? undefined : { cause });
     // Its own, too: what prints or copies an error leaves out what is inherited.
     Object.assign(this, { code: this.code });
@@ -226,6 +228,11 @@ export const NO_STATEMENT = 'the ddl issued no statement through the instance it
 
 /** Why a statement is refused that comes after its DDL. */
 export const NOT_AWAITED = 'its ddl had returned, or was given up. Await each statement';
+
+/** A ledger as it stands in a message: with its schema, as each tenant may have one. */
+export function ledgerOf({ marker, schema }: SchemaErrorDetails): string {
+  return schema === undefined ? `"${marker}"` : `${JSON.stringify(schema)}."${marker}"`;
+}
 
 function list(names: readonly string[]): string {
   return names.map((name) => JSON.stringify(name)).join(', ');

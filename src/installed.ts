@@ -38,13 +38,11 @@ export function checkInstalled(
 }
 
 function report(
-  { details: { marker, version }, warn }: Call,
+  { warn }: Call,
   policy: 'ignore' | 'warn' | 'error',
   found: string,
   problem: Error,
 ): void {
   if (policy === 'error') throw problem;
-  if (policy !== 'warn') return;
-  const about = `warning: version ${JSON.stringify(version)} in "${marker}" is installed, but`;
-  warn(`${about} ${found}`);
+  if (policy === 'warn') warn(`warning: it is installed, but ${found}`);
 }

@@ -40,11 +40,13 @@ const COLUMNS = [
 
 /**
  * The database's clock in milliseconds since 1970, read anew by every statement. In SQLite
- * `julianday` is used since `unixepoch('subsec')` is null before 3.42.
+ * `julianday` is used since `unixepoch('subsec')` is null before 3.42. For Postgres a number in
+ * quotes has the type of what it is added to: an operator of anybody's, made for two types that
+ * differ, would otherwise be taken in place of the server's own.
  */
 const CLOCK: Readonly<Record<Dialect, string>> = {
   sqlite: `round((julianday('now') - 2440587.5) * 86400000)`,
-  postgres: `round(date_part('epoch', clock_timestamp()) * 1000)`,
+  postgres: `round(date_part('epoch', clock_timestamp()) * '1000')`,
 };
 
 /** Where a value is bound: what the caller has named always is, what is ours stands in the text. */
@@ -106,7 +108,7 @@ export class Ledger {
     leaseMs: number,
     { columns, source }: ClaimExtras = { columns: '', source: '' },
   ): CompiledQuery {
-    const claimed = `${quoted(owner)}, 'installing', ${this.#clock}, ${this.#clock} + ${leaseMs}`;
+    const claimed = `${quoted(owner)}, 'installing', ${this.#clock}, ${this.#clock} + '${leaseMs}'`;
     const ending = ` where true on conflict do nothing returning ${this.#all}${columns}`;
     return this.#insert(entries, null, claimed, source + ending);
   }
@@ -143,13 +145,14 @@ export class Ledger {
   discard(dead: readonly string[], owner: string): CompiledQuery {
     return plain(
       `delete from ${this.#path} where state = 'installing' and (owner = ${quoted(owner)} ` +
-        `or owner in (${dead.map(quoted).join(', ')}) ` +
-        `and lease not between ${this.#clock} and ${this.#clock} + ${LONGEST_MS})`,
+        `or owner in (select line.value ->> 0 from ${LINES[this.#dialect]}) ` +
+        `and cast(lease as float8) not between ${this.#clock} and ${this.#clock} + '${LONGEST_MS}')`,
+      [JSON.stringify(dead.map((one) => [one]))],
     );
   }
 
   renew(owner: string, leaseMs: number): CompiledQuery {
-    return this.#update(owner, `lease = ${this.#clock} + ${leaseMs}`);
+    return this.#update(owner, `lease = ${this.#clock} + '${leaseMs}'`);
   }
 
   /** Turns the owner's claim into installed rows, and returns them; the checksum is for `version`. */
@@ -204,7 +207,8 @@ export class Ledger {
         `cast(attnotnull and not atthasdef and attidentity = '' as int) as required ` +
         `from pg_catalog.pg_attribute left join pg_catalog.pg_index ` +
         `on indrelid = attrelid and indisprimary and attnum = any(indkey) ` +
-        `where attrelid = to_regclass(${escaped(this.#path)}) and attnum > 0 and not attisdropped`,
+        `where attrelid = cast(to_regclass(${escaped(this.#path)}) as oid) ` +
+        `and attnum > 0 and not attisdropped`,
     );
   }
 

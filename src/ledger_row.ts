@@ -45,10 +45,15 @@ export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
   });
 }
 
-// Drivers return 64-bit integers as numbers, strings or bigints.
+// Drivers return 64-bit integers as numbers, strings or bigints. What a person has written may be no
+// number in SQLite, and no time anywhere.
 function numberOf(value: unknown): number | undefined {
-  return value === null || value === undefined ? undefined : Number(value);
+  if (value === null || value === undefined) return undefined;
+  return Math.max(-LATEST_MS, Math.min(Number(value) || 0, LATEST_MS));
 }
+
+// The last moment that a Date can hold.
+const LATEST_MS = 8.64e15;
 
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;

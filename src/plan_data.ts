@@ -39,7 +39,7 @@ export function statementsOfPlan(plan: SchemaPlanData): BatchStatement[] {
 /**
  * Refuses a plan that is not for this database, or that was edited.
  *
- * @throws {TypeError} Dialect, schema or checksum is not as it should be.
+ * @throws {TypeError} Dialect, schema, checksum or a parameter is not as it should be.
  */
 export async function checkPlan(
   plan: SchemaPlanData,
@@ -53,7 +53,7 @@ export async function checkPlan(
   if (plan.schema !== (schema ?? null)) {
     refuse(`for schema ${plan.schema}, and 'schema' is ${schema}`);
   }
-  const checksum = await checksumOf(plan.statements.map(({ sql }) => sql), dialect);
+  const checksum = await checksumOf(statementsOfPlan(plan).map(({ sql }) => sql), dialect);
   if (plan.checksum !== checksum) {
     refuse('that was edited: its checksum is another one. Make it anew with planSchema()');
   }
@@ -65,7 +65,7 @@ let last = { key: '', checksum: '' };
 
 /** SHA-256 over what statements say: without white space, comments and parameters. */
 export async function checksumOf(texts: readonly string[], dialect: Dialect): Promise<string> {
-  const key = [dialect, ...texts].join('\0');
+  const key = JSON.stringify([dialect, texts]);
   if (key === last.key) return last.checksum;
   const said = texts.flatMap((text) => statementsOf(text, dialect)).map((one) => one.normalized);
   const bytes = new TextEncoder().encode(said.join('\n'));

@@ -130,11 +130,13 @@ function ahead(schema: string): string {
 // The space tells it from what the DDL may set: "set" writes none there.
 function withAhead(schema: string | undefined, path: string): string {
   if (schema === undefined) return path;
-  return `concat_ws(', ', ${escaped(` ${quote(schema)}`)}, nullif(${path}, ''))`;
+  return `${escaped(` ${quote(schema)}`)} || coalesce(', ' || nullif(${path}, ''), '')`;
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and a hash of where it lies. */
 function lockKey({ schema, name }: Ledger['table']): string {
-  const place = schema === undefined ? 'current_schema()' : escaped(schema);
-  return `${0x64626d67}, hashtext(concat(${place}, '.', ${escaped(name)}))`;
+  const place = schema === undefined
+    ? `coalesce(cast(current_schema() as text), '') || ${escaped(`.${name}`)}`
+    : escaped(`${schema}.${name}`);
+  return `${0x64626d67}, hashtext(${place})`;
 }

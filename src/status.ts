@@ -72,8 +72,9 @@ export async function schemaStatus(
     if (found.some((row) => row.isUnfamiliar)) await checkLedger(placed);
     // By depth in the line, too, since a fresh install records all of a line with the same time. Rows
     // that a person has edited may make a ring of it, so the depth has an end.
+    const named = new Map<string | undefined, LedgerRow>(found.map((row) => [row.name, row]));
     const depthOf = (row: LedgerRow, most = found.length): number => {
-      const before = found.find(({ name }) => name === row.previous);
+      const before = named.get(row.previous);
       return before && most > 0 ? 1 + depthOf(before, most - 1) : 0;
     };
     return found

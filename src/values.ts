@@ -36,12 +36,20 @@ export function encode(value: unknown): EncodedValue {
   throw new TypeError(`Cannot plan the schema as a parameter is ${nameOf(value)}: not plain data`);
 }
 
+/**
+ * Decodes it again.
+ *
+ * @throws {TypeError} It is of a type that no plan has.
+ */
 export function decode(value: EncodedValue): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value.type === 'json') return value.value;
   const text = String(value.value);
   if (value.type === 'bigint') return BigInt(text);
   if (value.type === 'date') return new Date(text);
+  if (value.type !== 'bytes') {
+    throw new TypeError(`Cannot use 'ddl' as it is a plan with a parameter of type ${value.type}`);
+  }
   const pairs = text.match(/../g) ?? [];
   return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
 }

@@ -209,10 +209,11 @@ test('fields are read by their names, also where an object has inherited them', 
   await db.destroy();
 });
 
-for (const db of [undefined, null, 'app.db', {}, { transaction: () => {} }]) {
+for (const db of [undefined, null, 'postgres://me:secret@db', {}, { transaction: () => {} }]) {
   test(`refused: ${JSON.stringify(db)} in place of an instance`, async () => {
     const error = await thrownBy(() => bootstrapSchema(db as never, complete({}) as never));
-    assertRefusal(error, { type: TypeError, says: [`'db'`, 'Kysely'] });
+    assertRefusal(error, { type: TypeError, says: [`'db'`, 'Kysely', typeof db] });
+    assert.doesNotMatch(String(error), /secret/);
   });
 }
 

@@ -310,6 +310,14 @@ test('a driver that has no transactions is told from one that failed to begin', 
   ) assert.ok(!isTransactionUnsupported(new Error(message)), message);
 });
 
+test('of a long message the beginning and the end are read', () => {
+  const long = 'x'.repeat(20_000);
+  assert.equal(contentionOf(new Error(`database is locked: ${long}`)), 'busy');
+  assert.equal(contentionOf(new Error(`${long} - database is locked`)), 'busy');
+  // A pattern that starts in many places would go through all the rest from each of them.
+  assert.equal(contentionOf(new Error(`${long} database is locked ${long}`)), undefined);
+});
+
 test('a server without advisory locks is recognised', () => {
   assert.ok(isAdvisoryLockUnsupported(new Error('advisory locks are not supported')));
   assert.ok(isAdvisoryLockUnsupported(

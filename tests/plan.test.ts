@@ -191,6 +191,7 @@ test('refused before anything is sent: another dialect, another schema, an edite
   );
   const [statement] = plan.statements;
   const edited = { sql: statement!.sql.replace('integer', 'bigint'), parameters: [] };
+  const unknown = { sql: statement!.sql, parameters: [{ type: 'money', value: '1' }] };
   const refused: [string, SchemaPlanData, Dialect, string | undefined, RegExp][] = [
     ['dialect', plan, 'sqlite', undefined, /plan for postgres, and 'db' speaks sqlite/],
     ['no schema', plan, 'postgres', 'tenant', /for schema null, and 'schema' is tenant/],
@@ -199,6 +200,7 @@ test('refused before anything is sent: another dialect, another schema, an edite
     ['edited', { ...plan, statements: [edited] }, 'postgres', undefined, EDITED],
     ['one more', { ...plan, statements: [statement!, edited] }, 'postgres', undefined, EDITED],
     ['one less', { ...plan, statements: [] }, 'postgres', undefined, EDITED],
+    ['its type', { ...plan, statements: [unknown] }, 'postgres', undefined, /of type money/],
     ['its checksum', { ...plan, checksum: 'f'.repeat(64) }, 'postgres', undefined, EDITED],
   ];
   for (const [what, ddl, dialect, schema, message] of refused) {

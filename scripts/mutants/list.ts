@@ -88,7 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "claim: lease by the caller's clock",
     file: 'ledger.ts',
-    find: '${this.#clock} + ${leaseMs}`;',
+    find: "${this.#clock} + '${leaseMs}'`;",
     replace: '${Date.now()} + ${leaseMs}`;',
     isQuick: true,
   },
@@ -108,7 +108,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'discard: claims that still hold',
     file: 'ledger.ts',
-    find: 'and lease not between ${this.#clock} and ${this.#clock} + ${LONGEST_MS}',
+    find:
+      "and cast(lease as float8) not between ${this.#clock} and ${this.#clock} + '${LONGEST_MS}'",
     replace: '',
   },
   {
@@ -256,8 +257,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'deadline not looked at before the DDL',
     file: 'attempt.ts',
-    find: 'patience.check();\n    const { details',
-    replace: 'const { details',
+    find: 'patience.check();\n    const { log',
+    replace: 'const { log',
   },
   {
     name: 'the advisory lock is the guard',

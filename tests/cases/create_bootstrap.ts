@@ -190,7 +190,7 @@ export const cases: readonly Case[] = [
       const errors = await Promise.all(Array.from({ length: 5 }, () => thrownBy(ensure(db))));
       assert.deepEqual(errors, Array(5).fill(broken));
       assert.equal(runs, 1);
-      const claims = logger.logged.filter((line) => line.includes('installing version'));
+      const claims = logger.logged.filter((line) => line.includes('installing as'));
       assert.equal(claims.length, 1, claims.join('\n'));
     },
   },

@@ -7,7 +7,12 @@
 import assert from 'node:assert/strict';
 import { CamelCasePlugin, sql } from 'kysely';
 
-import { type BootstrapResult, StatementRefusedError, WaitTimeoutError } from '../../mod.ts';
+import {
+  type BootstrapResult,
+  ForeignTableError,
+  StatementRefusedError,
+  WaitTimeoutError,
+} from '../../mod.ts';
 import { faulty } from './faults.ts';
 import {
   assertUsable,
@@ -18,6 +23,7 @@ import {
   createTable,
   type Db,
   gate,
+  holdClaim,
   install,
   installAgain,
   Log,
@@ -68,6 +74,67 @@ export const cases: readonly Case[] = [
       }, { schema: 'tenant_1', strategy: 'transaction' });
       assert.deepEqual(await tablesIn(t, 'tenant_1'), ['bare', 'migrations', 'of_bare']);
       assert.equal(await setting(db, 'search_path'), before);
+    },
+  },
+  {
+    name: 'no operator or function that another role has made is taken for one of the server',
+    each: true,
+    needs,
+    async run(t) {
+      const db = t.connect();
+      const trap = `language plpgsql as 'begin raise ''trapped''; end'`;
+      // Each fits the types of its operands better than those that the server has.
+      const operators = [
+        ...['*', '+', '-', '||'].map((name) => [name, 'float8', 'int4', 'float8']),
+        ...['*', '+', '-', '||'].map((name) => [name, 'float8', 'int8', 'float8']),
+        ...['<', '<=', '>', '>='].map((name) => [name, 'int8', 'float8', 'bool']),
+        ...['<', '<=', '>', '>='].map((name) => [name, 'float8', 'int8', 'bool']),
+        ['=', 'oid', 'regclass', 'bool'],
+        ['||', 'name', 'text', 'text'],
+      ];
+      for (const [at, [name, left, right, result]] of operators.entries()) {
+        await sql.raw(`create function trap_${at}(${left}, ${right}) returns ${result} ${trap}`)
+          .execute(db);
+        await sql.raw(
+          `create operator ${name} (leftarg = ${left}, rightarg = ${right}, function = trap_${at})`,
+        ).execute(db);
+      }
+      for (
+        const name of [
+          'concat(name, text, text)',
+          'concat(text, text, text)',
+          'concat_ws(text, text, text)',
+        ]
+      ) {
+        await sql.raw(`create function ${name} returns text ${trap}`).execute(db);
+      }
+      assert.match(String(await thrownBy(sql`select 1::float8 * 2`.execute(db))), /trapped/);
+      await createOldLedger(db, 'old');
+      await holdClaim(db, { leaseMs: -1_000 });
+      assert.equal((await bootstrap(t, t.connect())).outcome, 'installed');
+      const tenant = await bootstrap(t, t.connect(), undefined, { schema: 'tenant_1' });
+      assert.equal(tenant.outcome, 'installed');
+    },
+  },
+  {
+    name: 'errors and log lines name the schema, as each tenant has one',
+    each: true,
+    needs,
+    async run(t) {
+      const db = t.connect();
+      const logger = new Log();
+      await bootstrap(t, db, undefined, { schema: 'tenant_1', logger });
+      const about = `db-migrate: version "${VERSION}" in "tenant_1"."migrations": `;
+      assert.ok(logger.logged.length > 0);
+      for (const line of logger.logged) assert.ok(line.startsWith(about), line);
+      await sql`create schema tenant_2`.execute(db);
+      await sql`create table tenant_2.migrations (id integer primary key)`.execute(db);
+      const failing = bootstrap(t, db, undefined, { schema: 'tenant_2' });
+      const { message } = await thrownAs(ForeignTableError, failing);
+      assert.match(
+        message,
+        /^Cannot bootstrap version "0001_initial" in "tenant_2"\."migrations": /,
+      );
     },
   },
   {

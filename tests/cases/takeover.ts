@@ -56,6 +56,40 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'what a dead owner calls itself is no SQL, and nobody else loses a row by it',
+    each: true,
+    async run(t) {
+      const db = t.connect();
+      const owner = `\\')) or 1 = 1 or ('' = '--\n"`;
+      await holdClaim(db, { owner, leaseMs: -1_000 });
+      const before = await rowOf(db, '0000_nothing');
+      if (t.dialect === 'postgres') {
+        await sql`do ${
+          sql.raw(
+            `'begin execute format(''alter database %I set ` +
+              `standard_conforming_strings = off'', current_database()); end'`,
+          )
+        }`.execute(db);
+      }
+      assert.equal((await bootstrap(t, t.connect())).outcome, 'installed');
+      assert.deepEqual(await rowOf(db, '0000_nothing'), before);
+    },
+  },
+  {
+    name: 'a claim that a person has dated is taken over, or told',
+    each: true,
+    needs: { dialect: 'sqlite' },
+    async run(t) {
+      const db = t.connect();
+      await holdClaim(db, { leaseMs: 60_000 });
+      await sql`update migrations set since = 9e15 where name = ${VERSION}`.execute(db);
+      const waiting = bootstrap(t, t.connect(), undefined, { waitTimeoutMs: 300 });
+      await thrownAs(WaitTimeoutError, within(5_000, waiting));
+      await sql`update migrations set lease = 'soon' where name = ${VERSION}`.execute(db);
+      assert.equal((await within(5_000, bootstrap(t, t.connect()))).outcome, 'installed');
+    },
+  },
+  {
     name: 'of many callers one takes an expired claim over',
     each: true,
     async run(t) {

@@ -79,7 +79,7 @@ export const cases: readonly LifeCase[] = [
             assert.equal((await call).outcome, 'already-installed');
             assert.match(
               log.errors.join(),
-              /version "0001" in "migrations" is installed, but .*checksum/,
+              /version "0001" in "migrations": warning: it is installed, but .*checksum/,
             );
           } else {
             const error = await thrownAs(DriftError, call);
