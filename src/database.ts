@@ -28,9 +28,8 @@ export function databaseOf(db: unknown): Database {
   const candidate = db as Partial<Database> | null | undefined;
   if (typeof candidate?.getExecutor !== 'function' || typeof candidate.transaction !== 'function') {
     // Not the value itself: the text of a connection holds a password.
-    throw new TypeError(
-      `Cannot use 'db' as it must be a Kysely instance: its type is ${typeof db}`,
-    );
+    const type = db === null ? 'null' : typeof db;
+    throw new TypeError(`Cannot use 'db' as it must be a Kysely instance: its type is ${type}`);
   }
   if (candidate.isTransaction) {
     throw new TypeError(`Cannot use 'db' as it is a transaction: pass the Kysely instance itself`);

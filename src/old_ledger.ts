@@ -30,7 +30,7 @@ export async function modernizeLedger(call: Call): Promise<boolean> {
     });
   }
   if (missing.length > 0) {
-    call.log(`the ledger "${call.ledger.table.name}" of an older release has got its new columns`);
+    call.log('the ledger of an older release has got its new columns');
   }
   return present.length > 0;
 }

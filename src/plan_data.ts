@@ -39,7 +39,8 @@ export function statementsOfPlan(plan: SchemaPlanData): BatchStatement[] {
 /**
  * Refuses a plan that is not for this database, or that was edited.
  *
- * @throws {TypeError} Dialect, schema, checksum or a parameter is not as it should be.
+ * @throws {TypeError} Dialect, schema or checksum is not as it should be, or a parameter of a type that
+ * no plan has.
  */
 export async function checkPlan(
   plan: SchemaPlanData,

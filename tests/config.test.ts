@@ -212,7 +212,10 @@ test('fields are read by their names, also where an object has inherited them', 
 for (const db of [undefined, null, 'postgres://me:secret@db', {}, { transaction: () => {} }]) {
   test(`refused: ${JSON.stringify(db)} in place of an instance`, async () => {
     const error = await thrownBy(() => bootstrapSchema(db as never, complete({}) as never));
-    assertRefusal(error, { type: TypeError, says: [`'db'`, 'Kysely', typeof db] });
+    assertRefusal(error, {
+      type: TypeError,
+      says: [`'db'`, 'Kysely', db === null ? 'null' : typeof db],
+    });
     assert.doesNotMatch(String(error), /secret/);
   });
 }
