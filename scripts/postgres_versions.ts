@@ -2,7 +2,7 @@
  * The releases of Postgres before the one that all other tests run on: the suites of conformance and
  * of a schema's life, and the races, on a real server of each.
  *
- *     deno run -A scripts/postgres_versions.ts             all of it, about 12 minutes
+ *     deno run -A scripts/postgres_versions.ts             all of it, about 10 minutes
  *     deno run -A scripts/postgres_versions.ts --oldest    conformance on the oldest of them
  *
  * @module
