@@ -69,7 +69,7 @@ const NAMES: Rule = {
 export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Promise<AdoptResult> {
   const { migrations, version, ...status } = options;
   checkFields('options', { version, migrations }, { version: RULES.version, migrations: NAMES });
-  const { marker = 'migrations', schema } = options;
+  const { marker = 'migrations', schema } = status;
   const details = { marker, schema, version, action: 'hand over' };
   const entries = await patiently(() => schemaStatus(db, status));
   const entry = entries.find((row) => row.version === version);
@@ -79,7 +79,7 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   const next = entries.find((row) => row.state === 'installed' && row.previous === version);
   if (next) {
     const found = `the database was led on to version ${JSON.stringify(next.version)}. Hand that ` +
-      'over, with all migrations that it stands for';
+      'over, with its migrations';
     throw new NotAdoptableError(found, details);
   }
   const database = databaseOf(db);

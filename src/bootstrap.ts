@@ -21,7 +21,7 @@ import { Recovery } from './recovery.ts';
 import type { BootstrapResult } from './result.ts';
 import { TAKES_NONE } from './run.ts';
 import { parseConfig, type Settings, strategyOf } from './settings.ts';
-import { checkPast, holderIn, type Work, workFor } from './work.ts';
+import { holderIn, type Work, workFor } from './work.ts';
 
 /**
  * Installs a schema exactly once, however many callers start at the same moment, and resolves when
@@ -164,7 +164,6 @@ class Bootstrap {
       if (from === undefined) return this.#result('installed');
       return { ...this.#result('upgraded'), from, steps };
     }
-    checkPast(this.#call, this.#seen);
     checkInstalled(this.#call, target, this.#seen);
     return this.#result(isAtFirstLook ? 'already-installed' : 'waited');
   }
@@ -173,7 +172,7 @@ class Bootstrap {
   async #probe(): Promise<LedgerRow[]> {
     const { handle, dialect, ledger } = this.#call;
     if (this.#isLedgerMissing && dialect === 'postgres') {
-      const { rows } = await handle.executeQuery(ledger.exists());
+      const { rows } = await handle.executeQuery(ledger.table.exists());
       if (!rows[0]?.found) return [];
     }
     try {

@@ -10,8 +10,8 @@ import { type Placed, placedOf } from './database.ts';
 import {
   DdlStalledError,
   LeaseLostError,
-  ledgerOf,
   messageOf,
+  subjectOf,
   WaitTimeoutError,
 } from './errors.ts';
 import { checkLedger } from './foreign_table.ts';
@@ -65,11 +65,10 @@ export function callOn(
   const { batch, logger, onNewer, signal, upgrades, version, waitTimeoutMs } = settings;
   // With a batch, everything goes through it: no probe reads a stale replica after a write.
   const placed = placedOf(db, { ...settings, batch: strategy === 'batch' ? batch : undefined });
-  // One logger may serve many tenants.
-  const about = `db-migrate: version ${JSON.stringify(version)} in ${ledgerOf(placed.details)}`;
+  const details = { ...placed.details, version };
   const tell = (part: 'log' | 'error') => (message: string) => {
     try {
-      logger[part]?.(`${about}: ${message}`);
+      logger[part]?.(`db-migrate: ${subjectOf(details)}: ${message}`);
     } catch {
       // Out of a timer, what one throws that was closed would end the process.
     }
@@ -78,7 +77,7 @@ export function callOn(
   return {
     ...placed,
     settings,
-    details: { ...placed.details, version },
+    details,
     patience: new Patience(waitTimeoutMs, signal, timeout, hooks.failure),
     owners: new Set(),
     ddlErrors: new Set(),
@@ -112,7 +111,7 @@ export function timeoutError(
     : cause !== undefined
     ? `the last try ended with: ${messageOf(cause)}`
     : 'another caller is installing in a transaction, the database does not answer, or no ' +
-      'connection to it is free, as in a transaction of your own on the only one';
+      'connection is free, as in a transaction of your own';
   const problem = `not installed after waiting ${Math.round(patience.elapsedMs)} ms, where ` +
     `'waitTimeoutMs' is ${waitTimeoutMs}; ${found}. Call again, or raise ` +
     `'waitTimeoutMs' if the schema takes longer`;

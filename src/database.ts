@@ -17,6 +17,7 @@ import {
   tableOf,
 } from './kysely.ts';
 import { Ledger } from './ledger.ts';
+import { LedgerTable } from './ledger_table.ts';
 import type { Dialect } from './sql_text.ts';
 
 /**
@@ -27,9 +28,8 @@ import type { Dialect } from './sql_text.ts';
 export function databaseOf(db: unknown): Database {
   const candidate = db as Partial<Database> | null | undefined;
   if (typeof candidate?.getExecutor !== 'function' || typeof candidate.transaction !== 'function') {
-    // Not the value itself: the text of a connection holds a password.
-    const type = db === null ? 'null' : typeof db;
-    throw new TypeError(`Cannot use 'db' as it must be a Kysely instance: its type is ${type}`);
+    // Nothing of a text, as that of a connection holds a password.
+    throw new TypeError(problem('db', 'be a Kysely instance', typeof db === 'string' ? '…' : db));
   }
   if (candidate.isTransaction) {
     throw new TypeError(`Cannot use 'db' as it is a transaction: pass the Kysely instance itself`);
@@ -76,12 +76,12 @@ export function placedOf(
     : placed.withoutPlugins();
   // By the caller's own plugins, so that the ledger lies where the caller's tables lie. What it
   // answers is not for them: one that parses JSON would make another thing of some versions.
-  const table = tableOf(placed, marker);
+  const place = tableOf(placed, marker);
   // Where SQLite makes a table that names no database, whatever it may find in an attached one.
-  if (dialect === 'sqlite') table.schema ??= 'main';
-  const ledger = new Ledger(table, dialect);
+  if (dialect === 'sqlite') place.schema ??= 'main';
+  const ledger = new Ledger(new LedgerTable(place, dialect));
   const details = { marker, schema };
-  return { db: placed, handle, dialect, ledger, schema: schema && table.schema, details };
+  return { db: placed, handle, dialect, ledger, schema: schema && place.schema, details };
 }
 
 /**

@@ -62,9 +62,7 @@ export class SchemaError extends Error {
     const { marker, version, cause, action = 'bootstrap' } = details;
     const task = marker === undefined
       ? 'plan the schema'
-      : version === undefined
-      ? `read ${ledgerOf(details)}`
-      : `${action} version ${JSON.stringify(version)} in ${ledgerOf(details)}`;
+      : `${version === undefined ? 'read' : action} ${subjectOf(details)}`;
     super(`Cannot ${task}: ${problem}`, cause === undefined ? undefined : { cause });
     // Its own, too: what prints or copies an error leaves out what is inherited.
     Object.assign(this, { code: this.code });
@@ -173,7 +171,7 @@ export class NoUpgradePathError extends SchemaError {
     super(
       `the database holds ${list(held)}, and this code knows the line ${list(line)}. Nothing was ` +
         `run. Add the missing step to 'upgrades', move one that came in later to its end, or deploy ` +
-        `the code that knows it; if a version is another app's, give this one a 'marker' of its own`,
+        `the code that knows it; another app needs a 'marker' of its own`,
       details,
     );
     this.held = held;
@@ -229,9 +227,10 @@ export const NO_STATEMENT = 'the ddl issued no statement through the instance it
 /** Why a statement is refused that comes after its DDL. */
 export const NOT_AWAITED = 'its ddl had returned, or was given up. Await each statement';
 
-/** A ledger as it stands in a message: with its schema, as each tenant may have one. */
-export function ledgerOf({ marker, schema }: SchemaErrorDetails): string {
-  return schema === undefined ? `"${marker}"` : `${JSON.stringify(schema)}."${marker}"`;
+/** What a message is about: the version, and the ledger with its schema, as each tenant may have one. */
+export function subjectOf({ marker, schema, version }: SchemaErrorDetails): string {
+  const ledger = schema === undefined ? `"${marker}"` : `${JSON.stringify(schema)}."${marker}"`;
+  return version === undefined ? ledger : `version ${JSON.stringify(version)} in ${ledger}`;
 }
 
 function list(names: readonly string[]): string {

@@ -15,7 +15,7 @@ import { ForeignTableError } from './errors.ts';
  * 1.0.0, which filled `name` alone, could not have written a row without.
  */
 export async function checkLedger({ handle, ledger, details }: Placed): Promise<string[]> {
-  const { rows } = await handle.executeQuery(ledger.columns());
+  const { rows } = await handle.executeQuery(ledger.table.columns());
   const columns = (mark: string) =>
     rows.filter((row) => Boolean(Number(row[mark]))).map((row) => String(row.column));
   const key = columns('key');

@@ -1,18 +1,20 @@
 /**
- * What may be wrong with a version that is installed: a later one that this code does not know, or
- * a DDL that was edited since.
+ * What may be wrong with a version that is installed: a way to it that has left out a step, a later
+ * one that this code does not know, or a DDL that was edited since.
  *
  * @module
  */
 
 import type { Call } from './call.ts';
-import { DriftError, NewerSchemaError } from './errors.ts';
+import { DriftError, NewerSchemaError, NoUpgradePathError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
+import { positionOf } from './work.ts';
 
 /**
- * Looks whether the database was led on, and whether the DDL was edited: ignores, logs or throws it,
- * as `onNewer` and `onDrift` say.
+ * Looks by which way the database came here, and ignores, logs or throws, as `onNewer` and `onDrift`
+ * say, that it was led on or that the DDL was edited.
  *
+ * @throws {NoUpgradePathError} It was led past a version of the line.
  * @throws {NewerSchemaError} The database was led on.
  * @throws {DriftError} The checksum is another one.
  */
@@ -22,6 +24,8 @@ export function checkInstalled(
   rows: readonly LedgerRow[],
 ): void {
   const { settings: { onNewer, onDrift, version }, details, checksum: current } = call;
+  const { line, held, isPast } = positionOf(call.settings, rows);
+  if (isPast) throw new NoUpgradePathError(held, line, details);
   const newer = rows.find((row) => row.installed && row.previous === version);
   if (newer) {
     const found = `the database was led on to version ${JSON.stringify(newer.name)}, which this ` +

@@ -1,16 +1,14 @@
 /**
- * The ledger: one row a version, and every statement that the protocol sends about it.
- *
- * The table's name is taken from what the caller's own instance and plugins make of it, so the
- * ledger lies where the caller's tables lie. Each guard is one statement: nothing can happen
- * between check and act.
+ * The ledger: one row a version, and every statement that the protocol sends about its rows. Each
+ * guard is one statement: nothing can happen between check and act.
  *
  * @module
  */
 
 import { LONGEST_MS } from './fields.ts';
 import { type CompiledQuery, plain } from './kysely.ts';
-import { escaped, quote, quoted } from './sql.ts';
+import { LedgerTable } from './ledger_table.ts';
+import { quoted } from './sql.ts';
 import type { Dialect } from './sql_text.ts';
 
 export interface Entry {
@@ -24,19 +22,6 @@ export interface ClaimExtras {
   readonly columns: string;
   readonly source: string;
 }
-
-/**
- * The columns beside `name`, in the order in which a ledger of release 1.0.0 gets them: the state,
- * without which nobody can claim, when all else is there.
- */
-const COLUMNS = [
-  ['owner', 'text'],
-  ['lease', 'bigint'],
-  ['since', 'bigint'],
-  ['previous', 'text'],
-  ['checksum', 'text'],
-  ['state', 'text'],
-] as const;
 
 /**
  * The database's clock in milliseconds since 1970, read anew by every statement. In SQLite
@@ -58,43 +43,30 @@ const LINES: Readonly<Record<Dialect, string>> = {
   postgres: `json_array_elements(cast($1 as text)::json) as line`,
 };
 
-/** Builds the statements about one ledger table. */
+/** Builds the statements about the rows of one ledger. */
 export class Ledger {
-  /** The table as the caller's plugins left its name. */
-  readonly table: { readonly schema: string | undefined; readonly name: string };
-  readonly #dialect: Dialect;
-  readonly #path: string;
+  readonly table: LedgerTable;
   readonly #clock: string;
   /** What a look and a guard answer with: all columns, and the database's clock beside them. */
   readonly #all: string;
 
-  constructor(table: Ledger['table'], dialect: Dialect) {
-    const { schema, name } = this.table = table;
-    this.#dialect = dialect;
-    this.#path = [...(schema ? [schema] : []), name].map(quote).join('.');
-    this.#clock = CLOCK[dialect];
+  constructor(table: LedgerTable) {
+    this.table = table;
+    this.#clock = CLOCK[table.dialect];
     this.#all = `*, ${this.#clock} as clock`;
   }
 
-  /** The same table, by a name that no setting of the session leads elsewhere. */
+  /** The same rows, by a name of their table that no setting of the session leads elsewhere. */
   within(schema: string): Ledger {
-    return new Ledger({ schema, name: this.table.name }, this.#dialect);
+    const { name, dialect } = this.table;
+    return new Ledger(new LedgerTable({ schema, name }, dialect));
   }
 
   probe(version?: string): CompiledQuery {
-    const sql = `select ${this.#all} from ${this.#path}`;
+    const sql = `select ${this.#all} from ${this.table.path}`;
     return version === undefined
       ? plain(sql)
-      : plain(`${sql} where name = ${MARK[this.#dialect]}`, [version]);
-  }
-
-  create(): CompiledQuery {
-    // Unique, so that two builds cannot lead one version to two different next ones.
-    const columns = COLUMNS.map(([column, type]) =>
-      `, ${column} ${type}${column === 'previous' ? ' unique' : ''}`
-    );
-    const all = `name text not null primary key${columns.join('')}`;
-    return plain(`create table if not exists ${this.#path} (${all})`);
+      : plain(`${sql} where name = ${MARK[this.table.dialect]}`, [version]);
   }
 
   /**
@@ -131,9 +103,9 @@ export class Ledger {
       return [entry.name, entry.previous, entry === last ? checksum : null];
     });
     return plain(
-      `insert into ${this.#path} (name, previous, checksum, owner, state, since, lease) ` +
+      `insert into ${this.table.path} (name, previous, checksum, owner, state, since, lease) ` +
         `select line.value ->> 0, line.value ->> 1, line.value ->> 2, ${values} ` +
-        `from ${LINES[this.#dialect]}${ending}`,
+        `from ${LINES[this.table.dialect]}${ending}`,
       [JSON.stringify(lines)],
     );
   }
@@ -144,8 +116,8 @@ export class Ledger {
    */
   discard(dead: readonly string[], owner: string): CompiledQuery {
     return plain(
-      `delete from ${this.#path} where state = 'installing' and (owner = ${quoted(owner)} ` +
-        `or owner in (select line.value ->> 0 from ${LINES[this.#dialect]}) ` +
+      `delete from ${this.table.path} where state = 'installing' and (owner = ${quoted(owner)} ` +
+        `or owner in (select line.value ->> 0 from ${LINES[this.table.dialect]}) ` +
         `and cast(lease as float8) not between ${this.#clock} and ${this.#clock} + '${LONGEST_MS}')`,
       [JSON.stringify(dead.map((one) => [one]))],
     );
@@ -166,14 +138,14 @@ export class Ledger {
     return this.#update(
       owner,
       `state = 'installed', lease = null, since = ${this.#clock}, ` +
-        `checksum = case when name = ${MARK[this.#dialect]} then ${kept} end`,
+        `checksum = case when name = ${MARK[this.table.dialect]} then ${kept} end`,
       [version],
       furtherColumns,
     );
   }
 
   release(owner: string): CompiledQuery {
-    return plain(`delete from ${this.#path} where ${owned(owner)}`);
+    return plain(`delete from ${this.table.path} where ${owned(owner)}`);
   }
 
   #update(
@@ -183,65 +155,10 @@ export class Ledger {
     furtherColumns = '',
   ): CompiledQuery {
     return plain(
-      `update ${this.#path} set ${change} where ${owned(owner)} ` +
+      `update ${this.table.path} set ${change} where ${owned(owner)} ` +
         `returning ${this.#all}${furtherColumns}`,
       parameters,
     );
-  }
-
-  /**
-   * Lists the table's columns as rows of `column`, `key`, 1 for the primary key's, and `required`, 1
-   * for those that an insert has to fill.
-   */
-  columns(): CompiledQuery {
-    if (this.#dialect === 'sqlite') {
-      const { schema, name } = this.table;
-      const path = [name, ...(schema ? [schema] : [])].map(quoted).join(', ');
-      return plain(
-        `select name as "column", pk as "key", "notnull" and dflt_value is null as required ` +
-          `from pragma_table_info(${path})`,
-      );
-    }
-    return plain(
-      `select attname as "column", cast(indisprimary as int) as "key", ` +
-        `cast(attnotnull and not atthasdef and attidentity = '' as int) as required ` +
-        `from pg_catalog.pg_attribute left join pg_catalog.pg_index ` +
-        `on indrelid = attrelid and indisprimary and attnum = any(indkey) ` +
-        `where attrelid = cast(to_regclass(${escaped(this.#path)}) as oid) ` +
-        `and attnum > 0 and not attisdropped`,
-    );
-  }
-
-  /** Adds the columns that a ledger of release 1.0.0 lacks, one statement each, and their index. */
-  addColumns(present: readonly string[]): CompiledQuery[] {
-    const missing = COLUMNS.filter(([column]) => !present.includes(column));
-    const added = missing.map(([column, type]) =>
-      plain(`alter table ${this.#path} add column ${column} ${type}`)
-    );
-    // Without its state nobody can claim, so that comes last: when the guard of the branches is there.
-    const at = present.includes('state') ? added.length : -1;
-    if (added.length > 0) added.splice(at, 0, this.#createIndex());
-    return added;
-  }
-
-  // An index, since SQLite cannot add a unique column. Its name is cut here, as Postgres would cut a
-  // long one to 63 bytes, which may be the name of the table itself.
-  #createIndex(): CompiledQuery {
-    const { schema, name } = this.table;
-    const index = quote(`${name.slice(0, 50)}_previous_key`);
-    // The schema stands before the index in SQLite, and before the table in Postgres.
-    const place = this.#dialect === 'sqlite'
-      ? `${schema ? `${quote(schema)}.` : ''}${index} on ${quote(name)}`
-      : `${index} on ${this.#path}`;
-    return plain(`create unique index if not exists ${place} (previous)`);
-  }
-
-  /**
-   * Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. As text,
-   * since Prisma cannot read the type.
-   */
-  exists(): CompiledQuery {
-    return plain(`select cast(to_regclass(${escaped(this.#path)}) as text) as found`);
   }
 }
 

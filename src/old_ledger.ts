@@ -19,7 +19,7 @@ import { patiently } from './wait.ts';
  */
 export async function modernizeLedger(call: Call): Promise<boolean> {
   const present = await checkLedger(call);
-  const missing = present.length > 0 ? call.ledger.addColumns(present) : [];
+  const missing = present.length > 0 ? call.ledger.table.addColumns(present) : [];
   for (const query of missing) {
     await patiently(async () => {
       try {

@@ -8,7 +8,8 @@
 import type { BatchStatement } from './batch.ts';
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
-import type { ClaimExtras, Ledger } from './ledger.ts';
+import type { ClaimExtras } from './ledger.ts';
+import type { LedgerTable } from './ledger_table.ts';
 import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
@@ -94,11 +95,11 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
  */
 export async function creation(call: Call, handle: Handle): Promise<CompiledQuery[]> {
   const { settings: { assumeFresh }, schema, ledger } = call;
-  if (schema === undefined) return [ledger.create()];
+  if (schema === undefined) return [ledger.table.create()];
   const look = plain(`select cast(to_regnamespace(${escaped(quote(schema))}) as text) as found`);
   const isThere = !assumeFresh && (await handle.executeQuery(look)).rows[0]?.found;
-  if (isThere) return [ledger.create()];
-  return [plain(`create schema if not exists ${quote(schema)}`), ledger.create()];
+  if (isThere) return [ledger.table.create()];
+  return [plain(`create schema if not exists ${quote(schema)}`), ledger.table.create()];
 }
 
 /**
@@ -134,7 +135,7 @@ function withAhead(schema: string | undefined, path: string): string {
 }
 
 /** Two 32-bit numbers for a ledger: the library's own, and a hash of where it lies. */
-function lockKey({ schema, name }: Ledger['table']): string {
+function lockKey({ schema, name }: LedgerTable): string {
   const place = schema === undefined
     ? `coalesce(cast(current_schema() as text), '') || ${escaped(`.${name}`)}`
     : escaped(`${schema}.${name}`);

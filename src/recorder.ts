@@ -69,7 +69,7 @@ function unused(found: string, details: SchemaErrorDetails): NotRecordableError 
 function ended(options: RecordOptions, end: { error: unknown }): { error: unknown } {
   const { patience, hasBegun, details } = options;
   if (patience?.isAborted || hasBegun) return end;
-  const found = `the ddl did not return while it was recorded, and nothing was sent. Raise ` +
+  const found = `the ddl did not return while it was recorded. Nothing was sent. Raise ` +
     `'waitTimeoutMs' if it takes longer`;
   return { error: new DdlStalledError(found, details) };
 }

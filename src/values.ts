@@ -48,7 +48,7 @@ export function decode(value: EncodedValue): unknown {
   if (value.type === 'bigint') return BigInt(text);
   if (value.type === 'date') return new Date(text);
   if (value.type !== 'bytes') {
-    throw new TypeError(`Cannot use 'ddl' as it is a plan with a parameter of type ${value.type}`);
+    throw new TypeError(`Cannot use 'ddl' as a parameter is of type ${value.type}`);
   }
   const pairs = text.match(/../g) ?? [];
   return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));

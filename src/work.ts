@@ -34,7 +34,7 @@ export interface Work {
  */
 export function workFor({ settings, details }: Call, rows: readonly LedgerRow[]): Work {
   const { upgrades, ddl, version } = settings;
-  const { line, held, entries, isPast } = placeOf(settings, rows);
+  const { line, held, entries, isPast } = positionOf(settings, rows);
   const isElsewhere = isPast || held.some((name) => !line.includes(name));
   if (upgrades.length > 0 && isElsewhere) throw new NoUpgradePathError(held, line, details);
   const at = line.findLastIndex((name) => held.includes(name));
@@ -43,18 +43,8 @@ export function workFor({ settings, details }: Call, rows: readonly LedgerRow[])
   return { entries, from: line[at], steps: line.slice(at + 1), ddl: steps };
 }
 
-/**
- * Throws where the version is there, but by a way that has left out one of the line.
- *
- * @throws {NoUpgradePathError} The database was led past one of them.
- */
-export function checkPast({ settings, details }: Call, rows: readonly LedgerRow[]): void {
-  const { line, held, isPast } = placeOf(settings, rows);
-  if (isPast) throw new NoUpgradePathError(held, line, details);
-}
-
 /** Where a database is on the line. */
-function placeOf({ upgrades, version }: Settings, rows: readonly LedgerRow[]) {
+export function positionOf({ upgrades, version }: Settings, rows: readonly LedgerRow[]) {
   const line = [...upgrades.map(({ from }) => from), version];
   const installed = rows.filter((row) => row.installed);
   const held = installed.map((row) => row.name);

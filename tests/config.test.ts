@@ -209,12 +209,20 @@ test('fields are read by their names, also where an object has inherited them', 
   await db.destroy();
 });
 
-for (const db of [undefined, null, 'postgres://me:secret@db', {}, { transaction: () => {} }]) {
+for (
+  const [db, shown] of [
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['postgres://me:secret@db', '"…"'],
+    [{}, 'an object'],
+    [{ transaction: () => {} }, 'an object'],
+  ]
+) {
   test(`refused: ${JSON.stringify(db)} in place of an instance`, async () => {
     const error = await thrownBy(() => bootstrapSchema(db as never, complete({}) as never));
     assertRefusal(error, {
       type: TypeError,
-      says: [`'db'`, 'Kysely', db === null ? 'null' : typeof db],
+      says: [`'db'`, 'Kysely', `current value is ${shown}`],
     });
     assert.doesNotMatch(String(error), /secret/);
   });

@@ -63,14 +63,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'release: whoever owns it',
     file: 'ledger.ts',
-    find: 'delete from ${this.#path} where ${owned(owner)}',
-    replace: "delete from ${this.#path} where state = 'installing'",
+    find: 'delete from ${this.table.path} where ${owned(owner)}',
+    replace: "delete from ${this.table.path} where state = 'installing'",
   },
   {
     name: 'release: whatever its state',
     file: 'ledger.ts',
-    find: 'delete from ${this.#path} where ${owned(owner)}',
-    replace: 'delete from ${this.#path} where owner = ${quoted(owner)}',
+    find: 'delete from ${this.table.path} where ${owned(owner)}',
+    replace: 'delete from ${this.table.path} where owner = ${quoted(owner)}',
   },
   {
     name: 'claim: fails where a row is',
@@ -145,13 +145,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an old ledger can be claimed before its guard is there',
-    file: 'ledger.ts',
+    file: 'ledger_table.ts',
     find: 'added.splice(at, 0, this.#createIndex());',
     replace: 'added.unshift(added.pop()!); added.push(this.#createIndex());',
   },
   {
     name: 'previous is not unique',
-    file: 'ledger.ts',
+    file: 'ledger_table.ts',
     find: "column === 'previous' ? ' unique' : ''",
     replace: "''",
   },
@@ -539,7 +539,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a ledger of another database of SQLite is as good',
     file: 'database.ts',
-    find: "if (dialect === 'sqlite') table.schema ??= 'main';",
+    find: "if (dialect === 'sqlite') place.schema ??= 'main';",
     replace: '',
   },
   {
@@ -607,9 +607,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a version that was reached past one of its line counts as installed',
-    file: 'bootstrap.ts',
-    find: 'checkPast(this.#call, this.#seen);',
-    replace: '',
+    file: 'installed.ts',
+    find: 'if (isPast) throw',
+    replace: 'if (isPast && line.length === 0) throw',
   },
   {
     name: 'the signal is not looked at',
