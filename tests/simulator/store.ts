@@ -74,9 +74,11 @@ export function isRead(sql: string): boolean {
 /** One copy, whose whole life is one SQLite transaction, so that a reset is a rollback. */
 class Copy {
   readonly #native = openNative(':memory:');
+  /** None is dropped: SQLite visits all that are not finalized at each change of the schema. */
   readonly #prepared = new Map<string, Prepared>();
-  /** Statements whose columns are those of a table, until the table has others. */
-  readonly #wide = new Map<string, Prepared>();
+  /** What has made the tables, and when the open unit began. */
+  #shape = '';
+  #shapeBefore = '';
   #clockMs = EPOCH_MS;
   #session: SessionState | undefined;
 
@@ -108,10 +110,11 @@ class Copy {
   reset(): void {
     this.#native.exec('rollback');
     this.#native.exec('begin');
-    this.#wide.clear();
+    this.#shape = '';
   }
 
   begin(): void {
+    this.#shapeBefore = this.#shape;
     this.#native.exec('savepoint unit');
   }
 
@@ -122,7 +125,7 @@ class Copy {
   rollback(): void {
     this.#native.exec('rollback to unit');
     this.#native.exec('release unit');
-    this.#wide.clear();
+    this.#shape = this.#shapeBefore;
   }
 
   run({ sql, parameters }: Sql, at: number, session?: SessionState): Answer {
@@ -141,9 +144,8 @@ class Copy {
       return { rows, changes: rows.length, effective: rows.length > 0 };
     }
     const changes = Number(statement.run(...values).changes);
-    // Some runtimes answer with the columns that there were when the statement was prepared.
-    if (isSchema) this.#wide.clear();
     const effective = isSchema ? this.#schemaVersion() !== before : changes > 0;
+    if (isSchema && effective) this.#shape += `${sql};`;
     return { rows: [], changes: isSchema ? 0 : changes, effective };
   }
 
@@ -152,11 +154,12 @@ class Copy {
   }
 
   #prepare(sql: string): Prepared {
-    const known = /^select \*|returning \*/.test(sql) ? this.#wide : this.#prepared;
-    let statement = known.get(sql);
+    // Some runtimes answer with the columns that there were when the statement was prepared.
+    const key = /^select \*|returning \*/.test(sql) ? this.#shape + sql : sql;
+    let statement = this.#prepared.get(key);
     if (!statement) {
       statement = this.#native.prepare(sql);
-      known.set(sql, statement);
+      this.#prepared.set(key, statement);
     }
     return statement;
   }
