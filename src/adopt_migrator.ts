@@ -10,7 +10,7 @@ import { messageOf, NotAdoptableError } from './errors.ts';
 import { checkFields, type Rule } from './fields.ts';
 import { builderOf, type Fluent, type KyselyLike } from './kysely.ts';
 import { RULES } from './settings.ts';
-import { schemaStatus, type StatusOptions } from './status.ts';
+import { schemaStatus, STATUS_RULES, type StatusOptions } from './status.ts';
 import { patiently } from './wait.ts';
 
 /** What {@linkcode adoptMigrator} takes. */
@@ -63,12 +63,13 @@ const NAMES: Rule = {
  * @returns The migrations that were recorded.
  * @throws {NotAdoptableError} The version is not installed, or was led on by a step, or Migrator
  * cannot run on this database because it cannot be introspected, as D1 cannot. Nothing was changed.
- * @throws {TypeError} `db` or a field of the options is of the wrong type.
+ * @throws {ForeignTableError} The table named by `marker` belongs to another tool, and has rows.
+ * @throws {TypeError} `db` or a field of the options is missing, unknown or of the wrong type.
  * @throws {RangeError} A field of the options is out of range.
  */
 export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Promise<AdoptResult> {
+  checkFields('options', options, { ...STATUS_RULES, version: RULES.version, migrations: NAMES });
   const { migrations, version, ...status } = options;
-  checkFields('options', { version, migrations }, { version: RULES.version, migrations: NAMES });
   const { marker = 'migrations', schema } = status;
   const details = { marker, schema, version, action: 'hand over' };
   const entries = await patiently(() => schemaStatus(db, status));

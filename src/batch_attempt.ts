@@ -54,7 +54,6 @@ export async function attemptBatch(
     return await patience.race(
       send(),
       (end) => performance.now() - sentAt >= leaseMs ? end : undefined,
-      leaseMs,
     );
   } finally {
     gone.abort();

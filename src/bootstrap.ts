@@ -30,8 +30,9 @@ import { holderIn, type Work, workFor } from './work.ts';
  *
  * Two callers race for a row in the ledger table; the one that inserts it runs `ddl`, in one
  * transaction with the row wherever the driver has transactions. The others wait, holding nothing.
- * `ddl` may run more than once, if its transaction is rolled back by a race; what it does outside
- * the database is not undone.
+ * `ddl` may be called more than once: with a batch by each caller that finds nothing, with `onDrift`
+ * on each cold start, and again where a race, or what looks like one, has rolled it back. What it does
+ * outside the database is not undone.
  *
  * @example
  * ```ts
@@ -61,7 +62,8 @@ import { holderIn, type Work, workFor } from './work.ts';
  * @throws {TypeError} A field of the configuration, or `db`, is missing, unknown or of the wrong
  * type; no statement was sent. Or the driver of `db`, or `batch`, keeps the rows of raw SQL to itself.
  * @throws {RangeError} A field is out of range; no statement was sent.
- * @throws {WaitTimeoutError} Another caller was still installing after `waitTimeoutMs`.
+ * @throws {WaitTimeoutError} Another caller was still installing, or the database was busy or had
+ * not answered, after `waitTimeoutMs`.
  * @throws {LeaseLostError} This caller's claim ran out while its DDL was running.
  * @throws {TransactionAbortedError} The DDL caught the error of a statement that failed.
  * @throws {StatementRefusedError} The DDL holds a statement that cannot be part of one unit, or

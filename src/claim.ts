@@ -215,8 +215,9 @@ export class Claim {
   #lost(found: string): LeaseLostError {
     const { settings: { leaseMs }, details } = this.#call;
     return new LeaseLostError(
-      `this caller's claim was not renewed within ${leaseMs} ms and ${found}. Call again to wait ` +
-        `for the other caller; if one statement takes longer than this, raise 'leaseMs'`,
+      `this caller's claim ${found}: it was not renewed for ${leaseMs} ms, or somebody has changed ` +
+        `its row. Call again to wait for the other caller; if one statement takes longer than ` +
+        `this, raise 'leaseMs'`,
       details,
     );
   }

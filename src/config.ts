@@ -16,7 +16,10 @@ export type Strategy = 'batch' | 'transaction' | 'lease';
 export interface Logger {
   /** What happened: who installed, what was tried again and why. */
   readonly log?: ((message: string) => void) | undefined;
-  /** The warnings of `onNewer` and `onDrift`, and a second error behind one that the caller gets. */
+  /**
+   * The warnings of `onNewer` and `onDrift`, a second error behind one that the caller gets, and what
+   * has failed and changes no outcome.
+   */
   readonly error?: ((message: string) => void) | undefined;
 }
 
@@ -80,7 +83,7 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    */
   readonly schema?: string | undefined;
   /**
-   * `'sqlite'` for SQLite, D1 and libSQL, or `'postgres'`.
+   * `'sqlite'` for SQLite, D1 and libSQL, or `'postgres'`; taken at its word.
    *
    * @default Detected from the SQL that the instance compiles.
    */
@@ -90,7 +93,7 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   /**
    * Sends several statements as one atomic unit, on the same database as `db`. The DDL is recorded
    * and sent with the ledger's row in one call; every other statement of the library goes through
-   * it too. Needed on D1, and the fewest round trips elsewhere.
+   * it too. Needed on D1, and the fewest round trips elsewhere. Not used if `strategy` names another.
    */
   readonly batch?: AtomicBatch | undefined;
   /**
@@ -114,8 +117,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    */
   readonly strategy?: Strategy | 'auto' | undefined;
   /**
-   * How long to wait for another caller's install, in milliseconds, from 1 to 2 147 483 647. It
-   * never cuts a DDL that has sent a statement, nor one under a lease. A batch that was handed to
+   * The deadline of a call until its own DDL runs, in milliseconds, from 1 to 2 147 483 647: for
+   * connecting, looking, and waiting for another caller's install. It never cuts a DDL that has sent a statement, nor one under a lease. A batch that was handed to
    * the driver, and the finish and commit after a DDL, are given up then, but not within `leaseMs`.
    *
    * @default {30000}
@@ -131,8 +134,9 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    */
   readonly leaseMs?: number | undefined;
   /**
-   * What to do while another caller is installing, or the database is busy: `'wait'` until it has,
-   * or `'return'` at once with `outcome: 'pending'`, when nothing is known to be ready.
+   * What to do where another caller is installing, or the database is busy: `'wait'` until it has,
+   * or `'return'` with `outcome: 'pending'`, when nothing is known to be ready. A connection is
+   * waited for even so.
    *
    * @default {'wait'}
    */
@@ -147,8 +151,8 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
    */
   readonly upgrades?: readonly UpgradeStep<K>[] | undefined;
   /**
-   * What code does that finds its own version installed, and another to which a step has led on from
-   * it: nothing, a message to the logger, or a `NewerSchemaError`.
+   * What to do on a cold start that finds this version installed and, of its line, a later one that
+   * this code does not know: nothing, a message to the logger, or a `NewerSchemaError`.
    *
    * @default {'ignore'}
    */

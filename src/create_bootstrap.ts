@@ -20,7 +20,8 @@ export interface CreateBootstrapConfig<K extends KyselyLike = KyselyLike>
    * After an error came out of the DDL, that error is thrown again for this long, in milliseconds,
    * without touching the database, so that a broken schema does not become a stampede; also to calls
    * that are waiting. Of a batch nobody can tell whose statement failed, so any error of it counts,
-   * but for those that are tried again. 0 turns it off.
+   * but for those that are tried again; of a transaction none that only its commit has shown. 0 turns
+   * it off.
    *
    * @default {1000}
    */
@@ -124,13 +125,14 @@ export function createBootstrap<K extends KyselyLike>(
 
   async function ensure(db: K, options: EnsureOptions = {}): Promise<BootstrapResult> {
     const key = options.key ?? (options.batch ?? settings.batch)?.database ?? db;
-    if (options.signal?.aborted) throw options.signal.reason;
+    const signal = options.signal ?? settings.signal;
+    if (signal?.aborted) throw signal.reason;
     const place = placeOf(databaseOf(db));
     // What is forgotten meanwhile stays so: whoever comes later has another one to write into.
     const known = recall(key, place);
     if (known.installed) return known.installed;
-    const { signal, batch } = RULES;
-    const { key: _, ...given } = checkFields('options', options, { signal, batch, key: ANYTHING });
+    const rules = { signal: RULES.signal, batch: RULES.batch, key: ANYTHING };
+    const { key: _, ...given } = checkFields('options', options, rules);
     const result = await bootstrap(db, { ...settings, ...given }, {
       // Many calls may have begun before the first of them failed.
       failure: () => failureIn(recall(key, place)),
@@ -146,7 +148,8 @@ export function createBootstrap<K extends KyselyLike>(
   }
 
   function forget(key?: unknown): void {
-    if (key !== undefined) {
+    // As for a call, where either means the default.
+    if (key !== undefined && key !== null) {
       memory(key).delete(key);
       return;
     }

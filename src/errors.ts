@@ -82,8 +82,8 @@ export interface Holder {
 }
 
 /**
- * Another caller was still installing, or the database was still busy, when `waitTimeoutMs` had
- * passed. Nothing is lost: call again. Its `cause` is the last "busy" error of the database, if
+ * When `waitTimeoutMs` had passed, another caller was still installing, or the database was busy or
+ * had not answered yet. Nothing is lost: call again. Its `cause` is the last "busy" error of the database, if
  * there was one.
  */
 export class WaitTimeoutError extends SchemaError {
@@ -110,8 +110,8 @@ export class ForeignTableError extends SchemaError {}
 /**
  * A statement of the DDL cannot be part of the one unit that the schema is installed in, is past a
  * limit of the batch, was not awaited, or was returned without being executed. The unit is rolled
- * back, even if the DDL has caught this error; under a lease there is none. It has not been sent,
- * unless it was under way already when the DDL returned.
+ * back, even if the DDL has caught this error; a lease has none. The statement was not sent, unless
+ * it was under way already when the DDL returned.
  */
 export class StatementRefusedError extends SchemaError {
   /** The statement, without its parameters; `'(still under way)'` for one that was sent already. */
@@ -135,14 +135,15 @@ export class TransactionAbortedError extends SchemaError {}
  * The DDL issued no statement through the instance it was given before `waitTimeoutMs` ran out. It
  * may be using another instance, and waiting for the connection that the transaction around it
  * holds. Statements that it issues on that other instance from now on are outside the library's
- * control. Or the DDL did not return in that time while it was recorded. Not under a lease.
+ * control. Or the DDL did not return in that time while it was recorded. A DDL under a lease is not
+ * cut.
  */
 export class DdlStalledError extends SchemaError {}
 
 /**
  * The DDL cannot be recorded, since it needs an answer from the database, even if it has caught this
  * error, or declares no parameter or issues nothing, and so must be using another instance than the one
- * it is given. Nothing was sent.
+ * it is given. Nothing of it was sent.
  */
 export class NotRecordableError extends SchemaError {
   /** The statement that would have answered, without its parameters; undefined if there is none. */
@@ -179,7 +180,7 @@ export class NoUpgradePathError extends SchemaError {
   }
 }
 
-/** The database was led on to a later version, and `onNewer` is `'error'`. */
+/** The database holds a later version of the line, and `onNewer` is `'error'`. */
 export class NewerSchemaError extends SchemaError {}
 
 /** The DDL was edited without a new version, and `onDrift` is `'error'`. */

@@ -12,10 +12,10 @@ import { positionOf } from './work.ts';
 
 /**
  * Looks by which way the database came here, and ignores, logs or throws, as `onNewer` and `onDrift`
- * say, that it was led on or that the DDL was edited.
+ * say, a later version of its line or that the DDL was edited.
  *
  * @throws {NoUpgradePathError} It was led past a version of the line.
- * @throws {NewerSchemaError} The database was led on.
+ * @throws {NewerSchemaError} The database holds a later version.
  * @throws {DriftError} The checksum is another one.
  */
 export function checkInstalled(
@@ -28,8 +28,9 @@ export function checkInstalled(
   if (isPast) throw new NoUpgradePathError(held, line, details);
   const newer = rows.find((row) => row.installed && row.previous === version);
   if (newer) {
-    const found = `the database was led on to version ${JSON.stringify(newer.name)}, which this ` +
-      `code does not know. Deploy the code that does`;
+    const found =
+      `the database holds version ${JSON.stringify(newer.name)}, too, which comes after ` +
+      `it and which this code does not know. Deploy the code that does`;
     report(call, onNewer, found, new NewerSchemaError(found, details));
   }
   if (checksum !== undefined && current !== undefined && checksum !== current) {

@@ -69,7 +69,7 @@ function unused(found: string, details: SchemaErrorDetails): NotRecordableError 
 function ended(options: RecordOptions, end: { error: unknown }): { error: unknown } {
   const { patience, hasBegun, details } = options;
   if (patience?.isAborted || hasBegun) return end;
-  const found = `the ddl did not return while it was recorded. Nothing was sent. Raise ` +
+  const found = `the ddl did not return while it was recorded. Nothing of it was sent. Raise ` +
     `'waitTimeoutMs' if it takes longer`;
   return { error: new DdlStalledError(found, details) };
 }
@@ -200,8 +200,8 @@ class Recorder {
   #unrecordable(sql: string | undefined, reason: string): never {
     throw this.refusal ??= new NotRecordableError(
       sql,
-      `${reason}, and recorded DDL gets no answers; nothing was sent. Plan it ahead with ` +
-        `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease' without 'onDrift'`,
+      `${reason}, and recorded DDL gets no answers; nothing of it was sent. Plan it ahead ` +
+        `with planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease' without 'onDrift'`,
       this.#options.details,
     );
   }

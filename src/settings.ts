@@ -50,7 +50,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   batch: {
     type: 'object',
     holds: ({ database, execute }: Partial<AtomicBatch>) =>
-      (typeof database === 'object' || typeof database === 'function') &&
+      ((typeof database === 'object' && database !== null) || typeof database === 'function') &&
       typeof execute === 'function',
     words: "have an 'execute' and a 'database', which is undefined where a binding's name is wrong",
   },

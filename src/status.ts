@@ -19,11 +19,18 @@ import { RULES } from './settings.ts';
  */
 export type StatusOptions = Pick<BootstrapConfig, 'marker' | 'schema' | 'dialect' | 'batch'>;
 
+export const STATUS_RULES = {
+  marker: RULES.marker,
+  schema: RULES.schema,
+  dialect: RULES.dialect,
+  batch: RULES.batch,
+};
+
 /** A version in a ledger. */
 export interface LedgerEntry {
   /** The version. */
   readonly version: string;
-  /** `'installing'` while a claim stands: one that has run out, until somebody wants its version. */
+  /** `'installing'` for a claim, also for one that has run out, until the next caller removes it. */
   readonly state: 'installed' | 'installing';
   /** When it was installed or claimed, by the database's clock; unknown for release 1.0.0. */
   readonly since: Date | undefined;
@@ -31,7 +38,7 @@ export interface LedgerEntry {
   readonly owner: string | undefined;
   /** How long a claim still holds without being renewed, in milliseconds; 0 once it has run out. */
   readonly leaseLeftMs: number | undefined;
-  /** The version that an upgrade's step led from. */
+  /** The version before it in its line of `upgrades`, where there is one. */
   readonly previous: string | undefined;
   /** The checksum of the DDL, where it is known. */
   readonly checksum: string | undefined;
@@ -54,7 +61,7 @@ export interface LedgerEntry {
  * @param db The caller's Kysely instance.
  * @param options Which ledger to read.
  * @returns The entries, in the order of their `since`.
- * @throws {TypeError} `db` or a field of the options is of the wrong type.
+ * @throws {TypeError} `db` or a field of the options is unknown or of the wrong type.
  * @throws {RangeError} A field of the options is out of range.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool, and has rows.
  */
@@ -62,8 +69,7 @@ export async function schemaStatus(
   db: KyselyLike,
   options: StatusOptions = {},
 ): Promise<LedgerEntry[]> {
-  const { marker, schema, dialect, batch } = RULES;
-  checkFields('options', options, { marker, schema, dialect, batch });
+  checkFields('options', options, STATUS_RULES);
   const placed = placedOf(databaseOf(db), options);
   try {
     const { rows } = await placed.handle.executeQuery(placed.ledger.probe());

@@ -7,12 +7,29 @@
 
 import type { BootstrapConfig, Strategy } from './config.ts';
 import { checkConfig } from './create_bootstrap.ts';
+import { checkFields, type Rule } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
-import { parseConfig } from './settings.ts';
+import { parseConfig, RULES } from './settings.ts';
 import { type Finding, Kit, type TestSchemaOptions } from './testing_kit.ts';
 
 export type { FreshDatabase } from './fresh_database.ts';
 export type { Finding, TestSchemaOptions } from './testing_kit.ts';
+
+const OPTIONS: Readonly<Record<keyof TestSchemaOptions, Rule>> = {
+  database: {
+    type: 'any',
+    holds: (database: unknown) => typeof database === 'function',
+    words: 'be a function that makes a database',
+    isRequired: true,
+  },
+  config: { type: 'object', words: 'be an object', isRequired: true },
+  callers: {
+    type: 'number',
+    holds: (count: number) => Number.isInteger(count) && count >= 1,
+    words: 'be a whole number from 1 on',
+  },
+  first: { ...RULES.ddl, isRequired: false },
+};
 
 /** What {@linkcode testSchema} has found. */
 export interface SchemaReport {
@@ -62,13 +79,14 @@ export interface SchemaReport {
  *
  * @param options The databases and the config.
  * @returns The report.
- * @throws {TypeError} A field of the config is missing, unknown or of the wrong type, or it has a
- * `batch`.
- * @throws {RangeError} A field of the config is out of range.
+ * @throws {TypeError} A field of the options or the config is missing, unknown or of the wrong type,
+ * or the config has a `batch`.
+ * @throws {RangeError} A field of the options or the config is out of range.
  */
 export async function testSchema<K extends KyselyLike>(
   options: TestSchemaOptions<K>,
 ): Promise<SchemaReport> {
+  checkFields('options', options, OPTIONS);
   const { first } = options;
   const { failureCooldownMs: _, ...config } = checkConfig<K>(options.config);
   parseConfig(config);

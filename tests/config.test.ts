@@ -7,12 +7,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  type DialectAdapter,
   DummyDriver,
   Kysely,
   MssqlAdapter,
   MssqlQueryCompiler,
   MysqlAdapter,
   MysqlQueryCompiler,
+  PostgresAdapter,
+  PostgresQueryCompiler,
+  type QueryCompiler,
   sql,
   SqliteAdapter,
   SqliteQueryCompiler,
@@ -314,6 +318,26 @@ test('the defaults are those of the README', () => {
   assert.equal(parseConfig(complete({ waitTimeoutMs: 900 })).leaseMs, 450);
 });
 
+test('a claim is renewed every third of its lease', async () => {
+  const { setInterval } = globalThis;
+  const everyMs: unknown[] = [];
+  const noting = (run: () => void, ms: number) => {
+    everyMs.push(ms);
+    return setInterval(run, ms);
+  };
+  globalThis.setInterval = noting as typeof setInterval;
+  try {
+    for (const strategy of ['transaction', 'lease']) {
+      const { db } = watched();
+      await bootstrapSchema(db, complete({ strategy, leaseMs: 9_000 }));
+      await db.destroy();
+    }
+  } finally {
+    globalThis.setInterval = setInterval;
+  }
+  assert.deepEqual(everyMs, [3_000, 3_000]);
+});
+
 test('a short waitTimeoutMs needs no leaseMs beside it', async () => {
   const { db } = watched();
   assert.equal((await bootstrapSchema(db, complete({ waitTimeoutMs: 900 }))).outcome, 'installed');
@@ -336,7 +360,7 @@ test('without a logger nothing is said', async () => {
 });
 
 test('a dialect that is named is taken at its word', async () => {
-  const db = compiling(new SqliteAdapter(), new SqliteQueryCompiler());
+  const db = compiling(new PostgresAdapter(), new PostgresQueryCompiler());
   const error = await thrownBy(() =>
     bootstrapSchema(db, complete({ dialect: 'sqlite', schema: 'x' }))
   );
@@ -376,8 +400,8 @@ function watched() {
 
 /** An instance that can compile, and has no database. */
 function compiling(
-  adapter: SqliteAdapter | MysqlAdapter | MssqlAdapter,
-  compiler: SqliteQueryCompiler | MysqlQueryCompiler | MssqlQueryCompiler,
+  adapter: DialectAdapter,
+  compiler: QueryCompiler,
   // deno-lint-ignore no-explicit-any
 ): Kysely<any> {
   return new Kysely({

@@ -400,6 +400,22 @@ test('what is wrong with the config is thrown before a database is made', { time
   assert.match(error.message, /give it in 'database'/);
 });
 
+test('so is what is wrong with the other options', { timeout }, async () => {
+  const right = { database: () => assert.fail('made'), config: { version: '0001', ddl: once } };
+  const rows: readonly [object, typeof TypeError, RegExp][] = [
+    [{ caller: 3 }, TypeError, /'caller': its fields are database, config, callers, first/],
+    [{ callers: 0 }, RangeError, /'callers' as it must be a whole number from 1 on/],
+    [{ callers: 1.5 }, RangeError, /'callers'/],
+    [{ database: undefined }, TypeError, /'database' as it must be a function/],
+    [{ config: undefined }, TypeError, /'config' as it must be an object/],
+    [{ first: 'create table' }, TypeError, /'first' as it must be a function or a plan/],
+  ];
+  for (const [wrong, type, words] of rows) {
+    const error = await thrownAs(type, testSchema({ ...right, ...wrong } as never));
+    assert.match(error.message, words);
+  }
+});
+
 test('every database is closed, and every instance destroyed before', { timeout }, async () => {
   const open = new Set<number>();
   let made = 0;

@@ -116,6 +116,10 @@ export const cases: readonly Case[] = [
       await ensure(one.db, { key: 'one' });
       await ensure(two.db);
       assert.deepEqual([one.statements.length, two.statements.length], [2, 2]);
+
+      ensure.forget(null);
+      await ensure(one.db, { key: 'one' });
+      assert.equal(one.statements.length, 3);
     },
   },
   {
@@ -497,6 +501,13 @@ export const cases: readonly Case[] = [
       assert.deepEqual(statements, []);
       await ensure(db);
       assert.equal(await thrownBy(ensure(db, { signal })), reason);
+
+      const controller = new AbortController();
+      const bound = ensureOf(t, { signal: controller.signal });
+      await bound(db);
+      controller.abort(reason);
+      assert.equal(await thrownBy(bound(db)), reason);
+      await bound(db, { signal: new AbortController().signal });
     },
   },
   {

@@ -456,6 +456,10 @@ export const cases: readonly LifeCase[] = [
       for (const [options, type] of wrong) {
         await thrownAs(type, adoptMigrator(db, options as AdoptOptions));
       }
+      await thrownAs(TypeError, adoptMigrator(db, undefined as unknown as AdoptOptions));
+      const misspelt = { ...right, markr: 'x' } as AdoptOptions;
+      const error = await thrownAs(TypeError, adoptMigrator(db, misspelt));
+      assert.match(error.message, /'markr': its fields are marker, .*version, migrations/);
       assert.deepEqual(statements, []);
     },
   },

@@ -93,6 +93,17 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'entries are in the order of their time, whatever that of their rows is',
+    each: true,
+    async run(t) {
+      for (const version of ['0001', '0002', '0003']) await life(t, { version });
+      const earlier = sql`update migrations set since = since - 86400000 where name = '0003'`;
+      await earlier.execute(t.connect());
+      const versions = (await status(t.caller())).map(({ version }) => version);
+      assert.deepEqual(versions, ['0003', '0001', '0002']);
+    },
+  },
+  {
     name: 'what a fresh install records of a line is in the order of the line',
     each: true,
     async run(t) {
