@@ -108,7 +108,8 @@ export function compile(builder: Fluent): CompiledQuery {
 /** A statement as text, in the shape that every version of Kysely executes. */
 export function plain(sql: string, parameters: readonly unknown[] = []): CompiledQuery {
   const query = { kind: 'RawNode', sqlFragments: [sql], parameters: [] };
-  const queryId = { queryId: crypto.randomUUID() };
+  // As Kysely's own, and cheaper: the first UUID of a process takes Node 4 ms.
+  const queryId = { queryId: Math.random().toString(36).slice(2) };
   return { sql, parameters, query, queryId } as CompiledQuery;
 }
 

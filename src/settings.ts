@@ -68,7 +68,10 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   onDrift: oneOf('ignore', 'warn', 'error'),
   signal: {
     type: 'object',
-    holds: (value: object) => value instanceof AbortSignal,
+    // By what it has, as it may be of another realm: a request's is in Next's Edge runtime.
+    holds: (value: Partial<AbortSignal>) =>
+      typeof value.aborted === 'boolean' && 'reason' in value &&
+      typeof value.addEventListener === 'function',
     words: 'be an AbortSignal',
   },
 };

@@ -63,8 +63,10 @@ export async function checksumToKeep(
   texts: readonly string[] | undefined,
 ): Promise<string | null> {
   if (checksum !== undefined) return checksum;
+  // jsdom has none of it.
+  const canHash = globalThis.crypto.subtle && globalThis.TextEncoder;
   // Steps are not the canonical DDL, and under a lease nobody sees the statements.
-  return from === undefined && texts ? await checksumOf(texts, dialect) : null;
+  return from === undefined && texts && canHash ? await checksumOf(texts, dialect) : null;
 }
 
 /** The rows that a claim of these entries would meet: by their name, or as another branch. */

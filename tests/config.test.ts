@@ -271,6 +271,43 @@ test('refused: an instance whose SQL is neither that of SQLite nor that of Postg
   }
 });
 
+test('a signal of another realm is one, too, and that of an old polyfill is not', async () => {
+  const { db, statements } = watched();
+  const reason = new Error('never mind');
+  const foreign = {
+    aborted: true,
+    reason,
+    addEventListener: () => {},
+    removeEventListener: () => {},
+  };
+  assert.equal(await thrownBy(() => bootstrapSchema(db, complete({ signal: foreign }))), reason);
+  const { reason: _, ...old } = foreign;
+  const error = await thrownBy(() => bootstrapSchema(db, complete({ signal: old })));
+  assertRefusal(error, { type: TypeError, says: [`'signal'`] });
+  assert.deepEqual(statements, []);
+  await db.destroy();
+});
+
+test('a schema is installed without a checksum where nothing can make one, as in jsdom', async () => {
+  const { subtle } = crypto;
+  const { TextEncoder } = globalThis;
+  const { db } = watched();
+  Object.defineProperty(crypto, 'subtle', { value: undefined, configurable: true });
+  // @ts-expect-error It is there in all runtimes of ours.
+  delete globalThis.TextEncoder;
+  try {
+    await bootstrapSchema(db, complete({}));
+  } finally {
+    globalThis.TextEncoder = TextEncoder;
+    Object.defineProperty(crypto, 'subtle', { value: subtle, configurable: true });
+  }
+  const { rows } = await sql`select state, checksum from migrations`.execute(db);
+  assert.deepEqual(rows.map((row) => ({ ...row as object })), [
+    { state: 'installed', checksum: null },
+  ]);
+  await db.destroy();
+});
+
 test('a signal that is aborted already is no bad input, and no statement is sent either', async () => {
   const { db, statements } = watched();
   const reason = new Error('never mind');
