@@ -28,7 +28,8 @@ interface Selection {
   readonly sections: readonly SectionName[];
   readonly isQuick: boolean;
   readonly isSmoke: boolean;
-  readonly folder: string;
+  /** Where the results are written; undefined for a new temporary one. */
+  readonly folder: string | undefined;
 }
 
 const selection = selected();
@@ -59,7 +60,9 @@ async function bench(): Promise<number> {
     effort: run.effort,
     ...measured,
   } as Results;
-  const files = await write(results, selection.folder);
+  // Made not before it has something to hold, as a run that is told to stop would leave it.
+  const folder = selection.folder ?? await Deno.makeTempDir({ prefix: 'bench-' });
+  const files = await write(results, folder);
   const findings = verdict(results);
   printLines([
     ...conditions(results.machine).flatMap((line) => wrapped(line)),
@@ -72,7 +75,7 @@ async function bench(): Promise<number> {
       ...wrapped(measured, 10),
     ]),
     '',
-    ...wrapped(`All figures: ${files.join(', ')} in ${selection.folder}`),
+    ...wrapped(`All figures: ${files.join(', ')} in ${folder}`),
   ]);
   return 0;
 }
@@ -107,9 +110,6 @@ function selected(): Selection {
   }
   // What the README shows is all of it, in one run.
   const isPart = quick || only !== undefined;
-  const folder = out ??
-    (isPart && !isSmoke
-      ? Deno.makeTempDirSync({ prefix: 'bench-' })
-      : `${ROOT}/scripts/bench/results`);
+  const folder = out ?? (isPart ? undefined : `${ROOT}/scripts/bench/results`);
   return { sections: all.filter((name) => asked.includes(name)), isQuick: quick, isSmoke, folder };
 }

@@ -23,6 +23,12 @@ export interface NpmPackage {
   readonly files: readonly string[];
 }
 
+/** JSON and nothing else, such as the news of a newer npm, whatever npm is told by its user. */
+const PACK = [
+  ...['pack', '--json', '--ignore-scripts', '--pack-destination=.', '--dry-run=false'],
+  ...['--loglevel=error', '--no-update-notifier'],
+];
+
 /**
  * Builds the package into a folder, which is emptied first.
  *
@@ -45,8 +51,8 @@ export async function buildPackage(destination = `${ROOT}/dist`): Promise<NpmPac
   const readme = `${folder}/README.md`;
   await Deno.writeTextFile(readme, publishedReadme(await Deno.readTextFile(readme)));
 
-  const output = await must([...await npm(), 'pack', '--json', '--ignore-scripts'], folder);
-  const [{ filename, files }] = JSON.parse(output.slice(output.indexOf('[')));
+  const output = await must([...await npm(), ...PACK], folder);
+  const [{ filename, files }] = JSON.parse(output);
   await Deno.rename(`${folder}/${filename}`, `${destination}/${filename}`);
   return {
     manifest,

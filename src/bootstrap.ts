@@ -193,7 +193,7 @@ class Bootstrap {
     // Before the first try: after one it is a lease that was fallen back on.
     if (isAuto && this.#strategy === 'lease' && !this.#work) {
       this.#call.log(
-        `a lease is used, as ${TAKES_NONE}; if it uses the instance that it receives, set ` +
+        `a lease is used, as ${TAKES_NONE}; if it uses the instance it was given, set ` +
           `strategy: 'transaction'`,
       );
     }

@@ -216,8 +216,7 @@ export class Claim {
     const { settings: { leaseMs }, details } = this.#call;
     return new LeaseLostError(
       `this caller's claim ${found}: it was not renewed for ${leaseMs} ms, or somebody has changed ` +
-        `its row. Call again to wait for the other caller; if one statement takes longer than ` +
-        `this, raise 'leaseMs'`,
+        `its row. Call again, or raise 'leaseMs' if one statement takes longer`,
       details,
     );
   }

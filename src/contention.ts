@@ -28,8 +28,8 @@ function said(error: unknown): string {
     // node:sqlite has one code for everything and the engine's own number beside it.
     const number = typeof at.errcode === 'number' && `SQLITE:${at.errcode & 0xff}`;
     // Bun's own client has the code of the engine there, and in `code` one of Bun's.
-    const { code, extendedCode, originalCode, errno, routine } = at;
-    for (const one of [code, extendedCode, originalCode, fields.code, errno, number, routine]) {
+    const { code, originalCode, errno, routine } = at;
+    for (const one of [code, originalCode, fields.code, errno, number, routine]) {
       if (typeof one === 'string') codes += `<${one}>`;
     }
     const named = (field: string) => at[field] ?? at[`${field}_name`] ?? fields[field] ?? '';

@@ -36,8 +36,8 @@ export function checkInstalled(
   if (checksum !== undefined && current !== undefined && checksum !== current) {
     const found = `the ddl was edited since it was installed: its checksum is ` +
       `${current.slice(0, 12)}…, the ledger has ${checksum.slice(0, 12)}…. Give the new ddl a ` +
-      `new 'version' with a step in 'upgrades', or take the edit back; if it is another app's, ` +
-      `give it a 'marker' of its own`;
+      `new 'version' with a step in 'upgrades', or take the edit back; another app needs a ` +
+      `'marker' of its own`;
     report(call, onDrift, found, new DriftError(found, checksum, current, details));
   }
 }

@@ -138,7 +138,7 @@ function scriptOf(plan: Omit<SchemaPlan, 'toSQL'>, schema: string | undefined): 
 /** A statement with its parameters as literals, ending where a semicolon may follow. */
 function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
   let next = 0;
-  let text = '';
+  const pieces: string[] = [];
   let last = '';
   for (const token of tokens(sql, dialect)) {
     let piece = token.text;
@@ -146,10 +146,11 @@ function inline({ sql, parameters }: BatchStatement, dialect: Dialect): string {
     const isBound = token.kind === 'parameter' && parameters.length > 0;
     if (isBound) piece = literal(parameters[(Number(piece.slice(1)) || ++next) - 1], dialect);
     // A parameter may stand close to a word, which its literal would become a part of.
-    const isClose = (isBound || last === 'parameter') && /[\w']$/.test(text) &&
+    const isClose = (isBound || last === 'parameter') && /[\w']$/.test(pieces.at(-1) ?? '') &&
       /^[\w']/.test(piece);
-    text += isClose ? ` ${piece}` : piece;
+    pieces.push(isClose ? ` ${piece}` : piece);
     last = token.kind;
   }
-  return last === 'comment' ? `${text}\n` : text;
+  if (last === 'comment') pieces.push('\n');
+  return pieces.join('');
 }

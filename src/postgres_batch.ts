@@ -97,8 +97,9 @@ async function runOn(
   const rows: Record<string, unknown>[][] = [];
   for (let at = 0; at < unit.length;) {
     signal?.throwIfAborted();
-    const end = unit.findIndex((s, index) => index >= at && s.parameters.length > 0);
-    const group = unit.slice(at, end === at ? at + 1 : end === -1 ? unit.length : end);
+    let end = at;
+    while (end < unit.length && unit[end]!.parameters.length === 0) end++;
+    const group = unit.slice(at, Math.max(end, at + 1));
     // A line break first, since a statement may end in a comment.
     const text = group.map((s) => s.sql).join('\n;\n');
     const answer = await client.query(text, end === at ? [...group[0]!.parameters] : undefined);

@@ -62,7 +62,7 @@ export async function record(
 }
 
 function unused(found: string, details: SchemaErrorDetails): NotRecordableError {
-  return new NotRecordableError(undefined, `${found}. Use the instance that it receives`, details);
+  return new NotRecordableError(undefined, `${found}. Use the instance it was given`, details);
 }
 
 /** Why nobody waits any longer for a DDL that does not return. */

@@ -69,9 +69,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   signal: {
     type: 'object',
     // By what it has, as it may be of another realm: a request's is in Next's Edge runtime.
-    holds: (value: Partial<AbortSignal>) =>
-      typeof value.aborted === 'boolean' && 'reason' in value &&
-      typeof value.addEventListener === 'function',
+    holds: (value: object) => 'reason' in value && 'addEventListener' in value,
     words: 'be an AbortSignal',
   },
 };

@@ -160,7 +160,10 @@ function delay(ms: number): Promise<void> {
 function environment(): Record<string, string> {
   const env = Deno.env.toObject();
   for (const name of NOT_INHERITED) delete env[name];
-  return { ...env, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' };
+  // No proxy leads to the servers of the tests.
+  const direct = [env.NO_PROXY ?? env.no_proxy, '127.0.0.1,localhost'].filter(Boolean).join(',');
+  const quiet = { NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' };
+  return { ...env, ...quiet, NO_PROXY: direct, no_proxy: direct };
 }
 
 /** Hands the text of a stream over, piece by piece. */

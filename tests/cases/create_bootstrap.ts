@@ -332,7 +332,8 @@ export const cases: readonly Case[] = [
     async run(t) {
       const ensure = ensureOf(t, {
         failureCooldownMs: 60_000,
-        waitTimeoutMs: 1_000,
+        // More than a busy machine takes between the two looks before the abort.
+        waitTimeoutMs: 4_000,
       });
       await holdClaim(t.connect(), { leaseMs: 60_000 });
       const { db, statements } = watched(t);

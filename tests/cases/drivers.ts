@@ -239,9 +239,9 @@ export const cases: readonly Case[] = [
         });
         return await bootstrap(t, db, async (db) => {
           await createTable(db, 'one');
-          await sleep(700);
+          await sleep(1_700);
           await createTable(db, 'two');
-        }, { leaseMs: 1_500, waitTimeoutMs: 20_000 });
+        }, { leaseMs: 5_000, waitTimeoutMs: 20_000 });
       }));
       assert.equal(results.filter(({ installed }) => installed).length, 1);
       assert.equal((await rowOf(t.connect()))?.state, 'installed');

@@ -172,6 +172,10 @@ async function settled(url: string, name: string): Promise<void> {
 async function startPostgres(): Promise<Postgres> {
   const given = process.env[urlVariable];
   if (given) return { url: given, stop: () => Promise.resolve() };
+  // What is told of another server, such as PGSSLMODE and PGOPTIONS: drivers add it to any address.
+  for (const name of Object.keys(process.env)) {
+    if (/^PG[A-Z]+$/.test(name)) delete process.env[name];
+  }
   await loadDrivers();
   const native = binaries(scratch('postgres-binaries'));
   const server = await startServer({
