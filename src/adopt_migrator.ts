@@ -61,7 +61,7 @@ const NAMES: Rule = {
  * @param db The caller's Kysely instance.
  * @param options Which version is installed, and the migrations that it stands for.
  * @returns The migrations that were recorded.
- * @throws {NotAdoptableError} The version is not installed, or was led on by a step, or Migrator
+ * @throws {NotAdoptableError} The version is not installed, or a later one of its line is, or Migrator
  * cannot run on this database because it cannot be introspected, as D1 cannot. Nothing was changed.
  * @throws {ForeignTableError} The table named by `marker` belongs to another tool, and has rows.
  * @throws {TypeError} `db` or a field of the options is missing, unknown or of the wrong type.
@@ -79,8 +79,8 @@ export async function adoptMigrator(db: KyselyLike, options: AdoptOptions): Prom
   }
   const next = entries.find((row) => row.state === 'installed' && row.previous === version);
   if (next) {
-    const found = `the database was led on to version ${JSON.stringify(next.version)}. Hand that ` +
-      'over, with its migrations';
+    const found = `the database holds version ${JSON.stringify(next.version)}, which comes after ` +
+      'it. Hand that over, with its migrations';
     throw new NotAdoptableError(found, details);
   }
   const database = databaseOf(db);

@@ -29,8 +29,8 @@ export function checkInstalled(
   const newer = rows.find((row) => row.installed && row.previous === version);
   if (newer) {
     const found =
-      `the database holds version ${JSON.stringify(newer.name)}, too, which comes after ` +
-      `it and which this code does not know. Deploy the code that does`;
+      `the database holds version ${JSON.stringify(newer.name)}, which comes after it. ` +
+      `Deploy the code that knows it`;
     report(call, onNewer, found, new NewerSchemaError(found, details));
   }
   if (checksum !== undefined && current !== undefined && checksum !== current) {

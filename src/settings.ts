@@ -50,8 +50,7 @@ export const RULES: Readonly<Record<keyof BootstrapConfig, Rule>> = {
   batch: {
     type: 'object',
     holds: ({ database, execute }: Partial<AtomicBatch>) =>
-      ((typeof database === 'object' && database !== null) || typeof database === 'function') &&
-      typeof execute === 'function',
+      Object(database) === database && typeof execute === 'function',
     words: "have an 'execute' and a 'database', which is undefined where a binding's name is wrong",
   },
   assumeFresh: { type: 'boolean', words: 'be a boolean' },

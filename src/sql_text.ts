@@ -13,7 +13,10 @@ interface Token {
   readonly text: string;
 }
 
-/** What a piece may be, the last of it any other single character. */
+/**
+ * What a piece may be, the last of it any other single character. A quote that is doubled ends one
+ * piece and begins the next, which together are the same text.
+ */
 const PIECES: Readonly<Record<Dialect, RegExp>> = {
   sqlite: anyOf(
     /\s+/,

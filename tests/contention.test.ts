@@ -32,6 +32,18 @@ const KINDS: readonly (readonly [string, unknown, 'race' | 'busy' | 'exists' | u
   ['a deadlock', pg('40P01', 'deadlock detected'), 'race'],
   ['a catalogue updated at once', pg('XX000', 'tuple concurrently updated'), 'race'],
   ['a catalogue row deleted at once', pg('XX000', 'tuple concurrently deleted'), 'race'],
+  [
+    'the same, inside an error whose message has several lines',
+    new Error('Invalid invocation:\n\nfailed', {
+      cause: pg('XX000', 'tuple concurrently updated'),
+    }),
+    'race',
+  ],
+  [
+    'a plan for columns that were, where no routine is told',
+    pg('0A000', 'cached plan must not change result type'),
+    'busy',
+  ],
   ['another internal error', pg('XX000', 'cache lookup failed'), undefined],
   [
     'two "create table if not exists" at once',

@@ -59,6 +59,17 @@ async function liveState(engine: Engine): Promise<unknown[][]> {
 
 // Plans as data.
 
+test('what writes and streams is not left out of a plan', async () => {
+  const shadow = openSqlite(':memory:');
+  const ddl = async (db: Db) => {
+    await db.schema.createTable('person').addColumn('id', 'integer').execute();
+    for await (const _ of db.insertInto('person').values({ id: 1 }).returning('id').stream());
+  };
+  const error = await thrownAs(NotRecordableError, planSchema(offline('sqlite'), ddl, { shadow }));
+  assert.match(error.message, /it streams rows/);
+  await shadow.destroy();
+});
+
 test('a plan is plain JSON and one method', async () => {
   for (const dialect of DIALECTS) {
     const plan = await planSchema(offline(dialect), createPerson);

@@ -29,6 +29,21 @@ type Ddl = (db: Db) => unknown;
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres'];
 
+test('a batch is given texts and parameters, and nothing else', async () => {
+  const keys = new Set<string>();
+  const execute = (statements: readonly object[]) => {
+    for (const one of statements) keys.add(Object.keys(one).join());
+    return Promise.resolve(statements.map(() => []));
+  };
+  await bootstrapSchema(offline('sqlite'), {
+    version: '0001',
+    ddl: (db: Db) => db.schema.createTable('users').addColumn('id', 'integer').execute(),
+    assumeFresh: true,
+    batch: { database: {}, execute },
+  });
+  assert.deepEqual([...keys], ['sql,parameters']);
+});
+
 /** Records a DDL. */
 async function recorded(ddl: Ddl, db: Db | Dialect = 'sqlite'): Promise<BatchStatement[]> {
   const plan = await planSchema(typeof db === 'string' ? offline(db) : db, ddl);

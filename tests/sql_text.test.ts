@@ -40,12 +40,12 @@ for (const dialect of BOTH) {
 
 const KINDS: readonly (readonly [dialect: Dialect | 'both', sql: string, kinds: string])[] = [
   ['both', 'select', 'word'],
-  ['both', `'a''b'`, 'other'],
-  ['both', `"a""b"`, 'other'],
+  ['both', `'a b'`, 'other'],
+  ['both', `"a b"`, 'other'],
   ['both', '-- a', 'comment'],
   ['both', '/* a */', 'comment'],
   ['both', ';', 'other'],
-  ['sqlite', '`a``b`', 'other'],
+  ['sqlite', '`a b`', 'other'],
   ['sqlite', '[a b]', 'other'],
   ['postgres', '$$a;b$$', 'other'],
   ['postgres', '$x$a$$b$x$', 'other'],
@@ -244,9 +244,9 @@ for (const [sql, reads] of READS) {
 
 test('a literal that a runtime cannot read to its end is told, never cut', () => {
   // Measured: Bun stops in it without a word, and V8 throws at more than 3.3 million quotes.
-  const text = `select '${"''".repeat(1_000_000)}'; commit`;
+  const text = `select E'${"''".repeat(1_000_000)}'; commit`;
   try {
-    assert.equal(statementsOf(text, 'sqlite').length, 2);
+    assert.equal(statementsOf(text, 'postgres').length, 2);
   } catch (error) {
     assert.ok(error instanceof RangeError, String(error));
   }

@@ -57,6 +57,51 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'so does one that has met it as it looked, or made the ledger',
+    needs: { dialect: 'sqlite', transactions: true },
+    async run(t) {
+      for (const [version, which] of [['1', /^create/], ['2', /^select/]] as const) {
+        let isLeft = true;
+        let begins = 0;
+        const db = faulty(t.connect(), {
+          query(text, send) {
+            if (!isLeft || !which.test(text)) return send();
+            isLeft = false;
+            throw new Error('SQLITE_BUSY: database is locked');
+          },
+          begin(run) {
+            begins++;
+            return run();
+          },
+        });
+        await bootstrap(t, db, installAgain, { strategy: 'lease', version });
+        assert.deepEqual([isLeft, begins], [false, 1]);
+      }
+    },
+  },
+  {
+    name: 'but where there are no transactions nobody looks for one for long',
+    needs: { dialect: 'sqlite' },
+    async run(t) {
+      let isLeft = true;
+      let begins = 0;
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (!isLeft || !/^insert/.test(text)) return send();
+          isLeft = false;
+          throw new Error('SQLITE_BUSY: database is locked');
+        },
+        begin() {
+          begins++;
+          throw new Error('Transactions are not supported yet.');
+        },
+      });
+      const result = await bootstrap(t, db, installAgain, { strategy: 'lease' });
+      assert.equal(result.outcome, 'installed');
+      assert.equal(begins, 1);
+    },
+  },
+  {
     name: 'a driver without transactions gets a lease, which is logged once',
     async run(t) {
       const logger = new Log();

@@ -30,6 +30,42 @@ import {
 /** The cases of this file. */
 export const cases: readonly Case[] = [
   {
+    name: 'an error of the ddl that speaks of advisory locks is its own all the same',
+    each: 'live',
+    async run(t) {
+      const broken = new Error('relation "advisory_board" does not exist');
+      let runs = 0;
+      const failing = bootstrap(t, t.connect(), async (db) => {
+        runs++;
+        await createTable(db, TABLES[0]!);
+        throw broken;
+      });
+      assert.equal(await thrownBy(failing), broken);
+      assert.equal(runs, 1);
+    },
+  },
+  {
+    name: 'what keeps the look at a doubtful transaction from its answer is told as it is',
+    needs: { dialect: 'sqlite', transactions: true },
+    async run(t) {
+      const lost = new Error('the connection is lost');
+      let isDoubtful = false;
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (isDoubtful && /^select \*/.test(text)) throw lost;
+          return send();
+        },
+      });
+      const failing = bootstrap(t, db, async (db) => {
+        await createTable(db, 'one');
+        await createTable(db, 'one').catch(() => {});
+        isDoubtful = true;
+        await createTable(db, 'two');
+      }, { strategy: 'transaction' });
+      assert.equal(await thrownBy(failing), lost);
+    },
+  },
+  {
     name: 'a ddl that fails half-way: its own error, no claim left, and the next call installs',
     each: true,
     async run(t) {

@@ -212,6 +212,16 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a ddl without any statement counts as installed, and the log tells of both',
+    needs: { transactions: true },
+    async run(t) {
+      const logger = new Log();
+      await bootstrap(t, t.connect(), (_) => {}, { strategy: 'transaction', logger });
+      const told = (words: RegExp) => logger.logged.filter((line) => words.test(line)).length;
+      assert.deepEqual([told(/issued no statement/), told(/: installed$/)], [1, 1]);
+    },
+  },
+  {
     name: 'after a statement that has rolled the transaction back none is sent',
     needs: { dialect: 'sqlite', transactions: true },
     async run(t) {
@@ -234,7 +244,8 @@ export const cases: readonly Case[] = [
           await (await rollingBack(db)).execute(db).catch(() => {});
           if (!isLast) await createTable(db, 'two');
         }, { strategy: 'transaction' });
-        await thrownAs(TransactionAbortedError, caught);
+        const { message } = await thrownAs(TransactionAbortedError, caught);
+        assert.match(message, isLast ? /was caught/ : /rolled the transaction back/);
       }
       assert.deepEqual(await present(t.connect(), ['one', 'two', 'three', 'migrations']), []);
       assert.equal((await bootstrap(t, t.connect(), install)).outcome, 'installed');

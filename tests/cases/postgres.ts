@@ -200,6 +200,36 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'tenants do not wait for each other',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const inside = gate();
+      const over = gate();
+      const slow = bootstrap(t, t.connect(), async (db) => {
+        await createTable(db, 'one');
+        inside.open();
+        await over.opened;
+      }, { schema: 'acme' });
+      await inside.opened;
+      const options = { schema: 'globex', onContention: 'return' } as const;
+      const quick = bootstrap(t, t.connect(), undefined, options);
+      assert.equal((await quick.finally(over.open)).outcome, 'installed');
+      assert.equal((await slow).outcome, 'installed');
+    },
+  },
+  {
+    name: 'a schema that is there is taken, also where the database was to be fresh',
+    each: 'atomic',
+    needs,
+    async run(t) {
+      await t.connect().schema.createSchema('tenant').execute();
+      const assumeFresh = t.strategy === 'batch';
+      const options = { schema: 'tenant', assumeFresh };
+      const result = await bootstrap(t, t.connect(), undefined, options);
+      assert.equal(result.outcome, 'installed');
+    },
+  },
+  {
     name: 'tenants whose search_path tells them apart do not wait for each other',
     needs: { ...needs, concurrent: true },
     async run(t) {
