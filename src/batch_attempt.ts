@@ -61,14 +61,14 @@ export async function attemptBatch(
 }
 
 function checkLimits({ settings: { batch }, details }: Call, statement: BatchStatement): void {
-  const { statementBytes = Infinity, parameters: most = Infinity } = batch?.limits ?? {};
+  const { statementBytes, parameters: most = Infinity } = batch?.limits ?? {};
   const { sql, parameters } = statement;
   const check = (size: number, unit: string, limit: number) => {
     if (size <= limit) return;
     const reason = `it has ${size} ${unit}, and the database takes ${limit} at most. Split it`;
     throw new StatementRefusedError(sql, reason, details);
   };
-  check(new TextEncoder().encode(sql).length, 'bytes', statementBytes);
+  if (statementBytes) check(new TextEncoder().encode(sql).length, 'bytes', statementBytes);
   check(parameters.length, 'parameters', most);
 }
 

@@ -111,8 +111,7 @@ export function createBootstrap<K extends KyselyLike>(
   const others = new Map<unknown, Places>();
 
   function memory(key: unknown): Pick<Map<unknown, Places>, 'get' | 'set' | 'delete'> {
-    const isObject = (typeof key === 'object' && key !== null) || typeof key === 'function';
-    return isObject ? objects as unknown as Map<unknown, Places> : others;
+    return Object(key) === key ? objects as unknown as Map<unknown, Places> : others;
   }
 
   function recall(key: unknown, place: string): Known {
