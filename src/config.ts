@@ -118,8 +118,9 @@ export interface BootstrapConfig<K extends KyselyLike = KyselyLike> {
   readonly strategy?: Strategy | 'auto' | undefined;
   /**
    * The deadline of a call until its own DDL runs, in milliseconds, from 1 to 2 147 483 647: for
-   * connecting, looking, and waiting for another caller's install. It never cuts a DDL that has sent a statement, nor one under a lease. A batch that was handed to
-   * the driver, and the finish and commit after a DDL, are given up then, but not within `leaseMs`.
+   * connecting, looking, and waiting for another caller's install. It never cuts a DDL that has
+   * sent a statement, nor one under a lease. A batch that was handed to the driver, and the finish
+   * and commit after a DDL, are given up then, but not within `leaseMs`.
    *
    * @default {30000}
    */

@@ -83,8 +83,8 @@ export interface Holder {
 
 /**
  * When `waitTimeoutMs` had passed, another caller was still installing, or the database was busy or
- * had not answered yet. Nothing is lost: call again. Its `cause` is the last "busy" error of the database, if
- * there was one.
+ * had not answered yet. Nothing is lost: call again. Its `cause` is the last "busy" error of the
+ * database, if there was one.
  */
 export class WaitTimeoutError extends SchemaError {
   /** Who holds the claim, where the ledger shows it (inside a transaction it does not). */

@@ -200,8 +200,9 @@ class Recorder {
   #unrecordable(sql: string | undefined, reason: string): never {
     throw this.refusal ??= new NotRecordableError(
       sql,
-      `${reason}, and recorded DDL gets no answers; nothing of it was sent. Plan it ahead ` +
-        `with planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease' without 'onDrift'`,
+      `${reason}, and recorded DDL gets no answers; nothing of it was sent. Plan it ahead with ` +
+        `planSchema(db, ddl, { shadow }), or use strategy 'transaction' or 'lease' without ` +
+        `'onDrift'`,
       this.#options.details,
     );
   }
