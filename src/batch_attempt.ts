@@ -54,6 +54,7 @@ export async function attemptBatch(
     return await patience.race(
       send(),
       (end) => performance.now() - sentAt >= leaseMs ? end : undefined,
+      leaseMs / 10,
     );
   } finally {
     gone.abort();

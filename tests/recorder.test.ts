@@ -44,6 +44,24 @@ test('a batch is given texts and parameters, and nothing else', async () => {
   assert.deepEqual([...keys], ['sql,parameters']);
 });
 
+test('a batch without an answer is given up once its lease is over, not a lease later', async () => {
+  const reason = new Error('never mind');
+  const controller = new AbortController();
+  const call = bootstrapSchema(offline('sqlite'), {
+    version: '0001',
+    ddl: (db: Db) => db.schema.createTable('users').addColumn('id', 'integer').execute(),
+    assumeFresh: true,
+    batch: { database: {}, execute: () => new Promise<never>(() => {}) },
+    leaseMs: 1_000,
+    signal: controller.signal,
+  });
+  const settled = call.catch((error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 900));
+  controller.abort(reason);
+  const later = new Promise((resolve) => setTimeout(resolve, 700, 'later'));
+  assert.equal(await Promise.race([settled, later]), reason);
+});
+
 /** Records a DDL. */
 async function recorded(ddl: Ddl, db: Db | Dialect = 'sqlite'): Promise<BatchStatement[]> {
   const plan = await planSchema(typeof db === 'string' ? offline(db) : db, ddl);
