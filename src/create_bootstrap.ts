@@ -44,6 +44,8 @@ export interface EnsureOptions {
   readonly key?: unknown;
 }
 
+const ENSURE_RULES = { signal: RULES.signal, batch: RULES.batch, key: ANYTHING };
+
 /** Made by {@linkcode createBootstrap}. */
 export interface EnsureSchema<K extends KyselyLike = KyselyLike> {
   /**
@@ -130,8 +132,7 @@ export function createBootstrap<K extends KyselyLike>(
     // What is forgotten meanwhile stays so: whoever comes later has another one to write into.
     const known = recall(key, place);
     if (known.installed) return known.installed;
-    const rules = { signal: RULES.signal, batch: RULES.batch, key: ANYTHING };
-    const { key: _, ...given } = checkFields('options', options, rules);
+    const { key: _, ...given } = checkFields('options', options, ENSURE_RULES);
     const result = await bootstrap(db, { ...settings, ...given }, {
       // Many calls may have begun before the first of them failed.
       failure: () => failureIn(recall(key, place)),

@@ -138,7 +138,7 @@ export function statementsOf(text: string, dialect: Dialect): Statement[] {
     }
     at += piece.length;
   }
-  // Measured: Bun stops without a word in a string with half a million of quotes in it.
+  // Measured: Bun stops without a word in a string with escapes that has half a million of quotes.
   if (at < text.length) {
     throw new RangeError(
       'The SQL holds a literal that is too long to be read. Bind it as a parameter',

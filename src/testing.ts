@@ -7,7 +7,7 @@
 
 import type { BootstrapConfig, Strategy } from './config.ts';
 import { checkConfig } from './create_bootstrap.ts';
-import { checkFields, type Rule } from './fields.ts';
+import { ANYTHING, checkFields, type Rule } from './fields.ts';
 import type { KyselyLike } from './kysely.ts';
 import { parseConfig, RULES } from './settings.ts';
 import { type Finding, Kit, type TestSchemaOptions } from './testing_kit.ts';
@@ -22,7 +22,7 @@ const OPTIONS: Readonly<Record<keyof TestSchemaOptions, Rule>> = {
     words: 'be a function that makes a database',
     isRequired: true,
   },
-  config: { type: 'object', words: 'be an object', isRequired: true },
+  config: ANYTHING,
   callers: {
     type: 'number',
     holds: (count: number) => Number.isInteger(count) && count >= 1,

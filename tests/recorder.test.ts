@@ -29,39 +29,6 @@ type Ddl = (db: Db) => unknown;
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres'];
 
-test('a batch is given texts and parameters, and nothing else', async () => {
-  const keys = new Set<string>();
-  const execute = (statements: readonly object[]) => {
-    for (const one of statements) keys.add(Object.keys(one).join());
-    return Promise.resolve(statements.map(() => []));
-  };
-  await bootstrapSchema(offline('sqlite'), {
-    version: '0001',
-    ddl: (db: Db) => db.schema.createTable('users').addColumn('id', 'integer').execute(),
-    assumeFresh: true,
-    batch: { database: {}, execute },
-  });
-  assert.deepEqual([...keys], ['sql,parameters']);
-});
-
-test('a batch without an answer is given up once its lease is over, not a lease later', async () => {
-  const reason = new Error('never mind');
-  const controller = new AbortController();
-  const call = bootstrapSchema(offline('sqlite'), {
-    version: '0001',
-    ddl: (db: Db) => db.schema.createTable('users').addColumn('id', 'integer').execute(),
-    assumeFresh: true,
-    batch: { database: {}, execute: () => new Promise<never>(() => {}) },
-    leaseMs: 1_000,
-    signal: controller.signal,
-  });
-  const settled = call.catch((error) => error);
-  await new Promise((resolve) => setTimeout(resolve, 900));
-  controller.abort(reason);
-  const later = new Promise((resolve) => setTimeout(resolve, 700, 'later'));
-  assert.equal(await Promise.race([settled, later]), reason);
-});
-
 /** Records a DDL. */
 async function recorded(ddl: Ddl, db: Db | Dialect = 'sqlite'): Promise<BatchStatement[]> {
   const plan = await planSchema(typeof db === 'string' ? offline(db) : db, ddl);
@@ -672,6 +639,39 @@ test('refused: a savepoint of a transaction, as one in raw SQL', async () => {
     assert.match(error.message, /"savepoint" would split the unit/);
     return true;
   });
+});
+
+test('a batch is given texts and parameters, and nothing else', async () => {
+  const keys = new Set<string>();
+  const execute = (statements: readonly object[]) => {
+    for (const one of statements) keys.add(Object.keys(one).join());
+    return Promise.resolve(statements.map(() => []));
+  };
+  await bootstrapSchema(offline('sqlite'), {
+    version: '0001',
+    ddl: (db: Db) => db.schema.createTable('users').addColumn('id', 'integer').execute(),
+    assumeFresh: true,
+    batch: { database: {}, execute },
+  });
+  assert.deepEqual([...keys], ['sql,parameters']);
+});
+
+test('a batch without an answer is given up once its lease is over, not a lease later', async () => {
+  const reason = new Error('never mind');
+  const controller = new AbortController();
+  const call = bootstrapSchema(offline('sqlite'), {
+    version: '0001',
+    ddl: (db: Db) => db.schema.createTable('users').addColumn('id', 'integer').execute(),
+    assumeFresh: true,
+    batch: { database: {}, execute: () => new Promise<never>(() => {}) },
+    leaseMs: 1_000,
+    signal: controller.signal,
+  });
+  const settled = call.catch((error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 900));
+  controller.abort(reason);
+  const later = new Promise((resolve) => setTimeout(resolve, 700, 'later'));
+  assert.equal(await Promise.race([settled, later]), reason);
 });
 
 test('a caller who has waited long enough for a ddl that is recorded starts no cooldown', async () => {

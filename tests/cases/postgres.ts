@@ -202,20 +202,8 @@ export const cases: readonly Case[] = [
   {
     name: 'tenants do not wait for each other',
     needs: { ...needs, concurrent: true },
-    async run(t) {
-      const inside = gate();
-      const over = gate();
-      const slow = bootstrap(t, t.connect(), async (db) => {
-        await createTable(db, 'one');
-        inside.open();
-        await over.opened;
-      }, { schema: 'acme' });
-      await inside.opened;
-      const options = { schema: 'globex', onContention: 'return' } as const;
-      const quick = bootstrap(t, t.connect(), undefined, options);
-      assert.equal((await quick.finally(over.open)).outcome, 'installed');
-      assert.equal((await slow).outcome, 'installed');
-    },
+    run: (t) =>
+      assertApart(t, [t.connect(), { schema: 'acme' }], [t.connect(), { schema: 'globex' }]),
   },
   {
     name: 'a schema that is there is taken, also where the database was to be fresh',
@@ -238,17 +226,7 @@ export const cases: readonly Case[] = [
         await db.schema.createSchema(name).execute();
         await sql.raw(`set search_path to ${name}`).execute(db);
       }
-      const inside = gate();
-      const over = gate();
-      const slow = bootstrap(t, one!, async (db) => {
-        await createTable(db, 'one');
-        inside.open();
-        await over.opened;
-      });
-      await inside.opened;
-      const quick = bootstrap(t, other!, undefined, { onContention: 'return' });
-      assert.equal((await quick.finally(over.open)).outcome, 'installed');
-      assert.equal((await slow).outcome, 'installed');
+      await assertApart(t, [one!, {}], [other!, {}]);
     },
   },
   {
@@ -656,6 +634,25 @@ export const cases: readonly Case[] = [
     },
   },
 ];
+
+/** Fails unless the second installs while the first is in the middle of its install. */
+async function assertApart(
+  t: CaseContext,
+  [one, first]: readonly [Db, { schema?: string }],
+  [other, second]: readonly [Db, { schema?: string }],
+): Promise<void> {
+  const inside = gate();
+  const over = gate();
+  const slow = bootstrap(t, one, async (db) => {
+    await createTable(db, 'one');
+    inside.open();
+    await over.opened;
+  }, first);
+  await inside.opened;
+  const quick = bootstrap(t, other, undefined, { ...second, onContention: 'return' });
+  assert.equal((await quick.finally(over.open)).outcome, 'installed');
+  assert.equal((await slow).outcome, 'installed');
+}
 
 async function indexConcurrently(db: Db): Promise<void> {
   await installAgain(db);
