@@ -6,10 +6,17 @@
 
 import type { BatchStatement } from './batch.ts';
 import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
-import { contentionOf, isMissingColumn, isMissingTable, isUniqueViolation } from './contention.ts';
+import {
+  contentionOf,
+  isAdvisoryLockUnsupported,
+  isMissingColumn,
+  isMissingTable,
+  isRefused,
+  isUniqueViolation,
+} from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { creation, politely } from './postgres.ts';
+import { creation, isFree, politely } from './postgres.ts';
 import { record } from './recorder.ts';
 import { checksumToKeep, deadOwners, rowsInTheWay, type Work } from './work.ts';
 
@@ -19,11 +26,13 @@ export async function attemptBatch(
   work: Work,
   isLedgerMissing: boolean,
   seen: readonly LedgerRow[],
-): Promise<LedgerRow[]> {
+): Promise<readonly LedgerRow[]> {
   const { ledger, handle, patience, settings: { batch, leaseMs, version } } = call;
   const owner = crypto.randomUUID();
   call.owners.add(owner);
   patience.check();
+  // Not before the first try, which it would cost a round trip.
+  if (call.hasMetContention && !(await patience.race(isFree(call)))) return seen;
   const ddl = await watchDdl(call, async () => {
     const statements = await record(call.db, work.ddl, call);
     for (const statement of statements) checkLimits(call, statement);
@@ -81,6 +90,9 @@ async function settle(
   error: unknown,
 ): Promise<LedgerRow[]> {
   const { settings: { version }, ledger: { table } } = call;
+  const contention = contentionOf(error);
+  // It met a lock, so it has had no effect that could be read.
+  if (contention === 'busy' && isRefused(error)) throw error;
   let isMissing = false;
   let isUnreachable = false;
   const rows = await readRows(call).catch((second) => {
@@ -91,7 +103,6 @@ async function settle(
   });
   const met = rowsInTheWay(work.entries, rows);
   const target = rows.find(({ name, installed }) => installed && name === version);
-  const contention = contentionOf(error);
   const isDuplicate = isUniqueViolation(error, table.name);
   // A row that was in the way may be gone by now; but DDL may write into such a table, too.
   const isRaced = isDuplicate
@@ -111,7 +122,8 @@ async function settle(
   // "Already exists" is what a racing ledger gets, and what DDL that clashes gets for good. A
   // column may be missing in the ledger of an older release; this one's has them all.
   const isOurs = (contention !== undefined && contention !== 'exists') || isUnreachable ||
-    (isMissingColumn(error) && !isMissing && !call.isModern);
+    (isMissingColumn(error) && !isMissing && !call.isModern) ||
+    (isAdvisoryLockUnsupported(error) && call.useAdvisoryLock);
   if (!isOurs) call.ddlErrors.add(error);
   throw error;
 }

@@ -46,7 +46,7 @@ export interface Call extends Placed {
   hasMetContention: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;
-  /** False once the server has turned out to have no advisory locks. */
+  /** False but on Postgres, and once the server has turned out to have no advisory locks. */
   useAdvisoryLock: boolean;
   readonly log: (message: string) => void;
   readonly warn: (message: string) => void;
@@ -87,7 +87,7 @@ export function callOn(
     checksum: undefined,
     isWhole: upgrades.length > 0 || onNewer !== 'ignore',
     isModern: false,
-    useAdvisoryLock: true,
+    useAdvisoryLock: placed.dialect === 'postgres',
     log: tell('log'),
     warn,
     logError: (message, error) => warn(`${message}: ${messageOf(error)}`),

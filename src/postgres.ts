@@ -9,23 +9,22 @@ import type { BatchStatement } from './batch.ts';
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
 import type { ClaimExtras } from './ledger.ts';
-import type { LedgerTable } from './ledger_table.ts';
 import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
-const LOCK_TIMEOUT_MS = 200;
+const LOCK_TIMEOUT = `'200'`;
 
 /** Sets it for as long as the transaction lasts, which may be that of one statement. */
-const HURRY = `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`;
+const HURRY = hurry(LOCK_TIMEOUT);
 
 // Settings are local to the transaction, since poolers hand the session on. The caller's own
 // `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile. So is its search path:
 // a dump sets another one for the whole session, which would not find the ledger from then on.
-function politeness({ schema, settings: { leaseMs } }: Call): string[] {
+function politeness({ schema, settings: { leaseMs } }: Call, lockTimeout: string): string[] {
   return [
     `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true)`,
     `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true)`,
-    HURRY,
+    hurry(lockTimeout),
     // So that a client that vanished without a word does not hold the claim for hours. PGlite has
     // none, and what Postgres does then is an endless loop there (measured with 0.5.16).
     `set_config('idle_in_transaction_session_timeout', case when version() like '%wasm%' ` +
@@ -81,10 +80,20 @@ export function hurried({ dialect }: Call, query: CompiledQuery): CompiledQuery 
  * @returns False if another caller is installing: end the transaction, and wait outside.
  */
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
-  const columns = politeness(call);
-  if (call.useAdvisoryLock) {
-    columns.push(`pg_try_advisory_xact_lock(${lockKey(call.ledger.table)}) as locked`);
-  }
+  const columns = politeness(call, LOCK_TIMEOUT);
+  if (call.useAdvisoryLock) columns.push(`${lock(call)} as locked`);
+  return await hasLocked(handle, columns);
+}
+
+/** Whether a batch need not meet another caller's, as far as the advisory lock tells. */
+export async function isFree(call: Call): Promise<boolean> {
+  if (!call.useAdvisoryLock) return true;
+  // Shared, so that those who look do not take each other for installers.
+  return await hasLocked(call.handle, [`${lock(call, '_shared')} as locked`]);
+}
+
+/** False if one of these columns is a {@linkcode lock} that was not to be had. */
+async function hasLocked(handle: Handle, columns: readonly string[]): Promise<boolean> {
   const { rows } = await handle.executeQuery(plain(`select ${columns.join(', ')}`));
   return rows[0]?.locked !== false;
 }
@@ -104,8 +113,8 @@ export async function creation(call: Call, handle: Handle): Promise<CompiledQuer
 
 /**
  * A whole batch: our statements and the DDL, with what makes them polite. It holds no conversation,
- * so it cannot try a lock and leave; but it need not queue behind another caller with a connection
- * in hand for long, nor hold the claim for hours where its client vanished between two requests.
+ * so it cannot try the lock and leave; but without it, it fails at the first row that it would have to
+ * wait for. Nor does it hold the claim for hours where its client vanished between two requests.
  */
 export function politely(
   call: Call,
@@ -113,8 +122,11 @@ export function politely(
   ddl: readonly BatchStatement[],
 ): BatchStatement[] {
   if (call.dialect !== 'postgres') return [...ours, ...ddl];
+  const lockTimeout = call.useAdvisoryLock
+    ? `case when ${lock(call)} then ${LOCK_TIMEOUT} else '1' end`
+    : LOCK_TIMEOUT;
   return [
-    plain(`select ${politeness(call).join(', ')}`),
+    plain(`select ${politeness(call, lockTimeout).join(', ')}`),
     ...ours,
     plain(`select ${RESTORED}`),
     ...ddl,
@@ -134,10 +146,17 @@ function withAhead(schema: string | undefined, path: string): string {
   return `${escaped(` ${quote(schema)}`)} || coalesce(', ' || nullif(${path}, ''), '')`;
 }
 
-/** Two 32-bit numbers for a ledger: the library's own, and a hash of where it lies. */
-function lockKey({ schema, name }: LedgerTable): string {
+/**
+ * Tries to lock a ledger until the transaction ends. The key is two 32-bit numbers: the library's own,
+ * and a hash of where the ledger lies.
+ */
+function lock({ ledger: { table: { schema, name } } }: Call, kind: '' | '_shared' = ''): string {
   const place = schema === undefined
     ? `coalesce(cast(current_schema() as text), '') || ${escaped(`.${name}`)}`
     : escaped(`${schema}.${name}`);
-  return `${0x64626d67}, hashtext(${place})`;
+  return `pg_try_advisory_xact_lock${kind}(${0x64626d67}, hashtext(${place}))`;
+}
+
+function hurry(lockTimeout: string): string {
+  return `set_config('lock_timeout', ${lockTimeout}, true)`;
 }

@@ -13,6 +13,7 @@ import { sql } from 'kysely';
 import type { Pool } from 'pg';
 
 import {
+  type AtomicBatch,
   type BatchStatement,
   bootstrapSchema,
   createBootstrap,
@@ -589,6 +590,67 @@ test(
         }
         await holding;
       }
+    }),
+);
+
+test(
+  'postgres: who meets a batch that takes its time is refused at once, and looks from then on',
+  { timeout },
+  () =>
+    onStage(onPostgres, async (stage) => {
+      const slow = stage.bootstrap({
+        ddl: (db) => sql`do 'begin perform pg_sleep(3); end'`.execute(db),
+      });
+      await until(async () => {
+        const rows = await stage.database.run(
+          `select from pg_stat_activity
+            where datname = current_database() and wait_event = 'PgSleep'`,
+        );
+        return rows.length > 0;
+      });
+      const pool = stage.database.handle!({ connections: 1 }) as never;
+      let tries = 0;
+      let triesMeanwhile = 0;
+      const counted = slow.then(() => triesMeanwhile = tries);
+      const own = postgresBatch(pool);
+      const batch: AtomicBatch = {
+        ...own,
+        execute: (statements) =>
+          own.execute(statements).finally(() => {
+            if (statements.length > 1) tries++;
+          }),
+      };
+      const callers = Array.from({ length: 20 }, () => ({ db: stage.database.connect(), batch }));
+      const results = await all(callers.map((caller) => stage.bootstrap({}, caller)));
+      assert.deepEqual(new Set(results.map(({ outcome }) => outcome)), new Set(['waited']));
+      assert.equal((await slow).outcome, 'installed');
+      await counted;
+      // In turns, on one connection: to wait in the database, 200 ms each, would have taken longer.
+      assert.ok(triesMeanwhile >= callers.length, `${triesMeanwhile} tries meanwhile`);
+      assert.ok(tries < 1.5 * callers.length, `${tries} tries`);
+    }),
+);
+
+test(
+  'postgres: a batch on a server without advisory locks does without them',
+  { timeout },
+  () =>
+    onStage(onPostgres, async (stage) => {
+      const { db, batch } = stage.caller();
+      const logged: string[] = [];
+      let refused = 0;
+      const pooled = around(batch, {
+        before(statements) {
+          if (!statements.some((one) => one.sql.includes('advisory'))) return;
+          refused++;
+          throw new Error('advisory locks are not supported');
+        },
+      });
+      const logger = { log: (message: string) => logged.push(message) };
+      const result = await stage.bootstrap({ logger }, { db, batch: pooled });
+      assert.equal(result.outcome, 'installed');
+      assert.equal(refused, 1);
+      assert.equal(logged.filter((line) => line.includes('no advisory locks')).length, 1);
     }),
 );
 

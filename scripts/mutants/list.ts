@@ -433,6 +433,36 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'politely(call, ddl, ours)',
   },
   {
+    name: 'batch: whoever has met another one does not look before the next try',
+    file: 'batch_attempt.ts',
+    find: 'if (call.hasMetContention &&',
+    replace: 'if (false && call.hasMetContention &&',
+  },
+  {
+    name: 'batch: whoever looks takes the lock to be held for ever',
+    file: 'postgres.ts',
+    find: 'return await hasLocked(call.handle,',
+    replace: 'return !await hasLocked(call.handle,',
+  },
+  {
+    name: 'batch: who does not get the lock waits in the database all the same',
+    file: 'postgres.ts',
+    find: `else '1' end`,
+    replace: `else '200' end`,
+  },
+  {
+    name: 'batch: that there are no advisory locks is the error of the ddl',
+    file: 'batch_attempt.ts',
+    find: '(isAdvisoryLockUnsupported(error) && call.useAdvisoryLock)',
+    replace: '(isAdvisoryLockUnsupported(error) && !call.useAdvisoryLock)',
+  },
+  {
+    name: 'batch: what was refused by a lock is not tried again',
+    file: 'batch_attempt.ts',
+    find: `if (contention === 'busy' && isRefused(error)) throw error;`,
+    replace: `if (contention === 'busy' && isRefused(error)) call.ddlErrors.add(error);`,
+  },
+  {
     name: "batch: a column that is missing is the ledger's",
     file: 'batch_attempt.ts',
     find: '(isMissingColumn(error) && !isMissing &&',

@@ -98,6 +98,12 @@ const ENTRIES: readonly Entry[] = [
     callers: [batch, tx],
   },
   {
+    name: 'a batch and a transaction, no advisory locks',
+    world: WORLDS.pooled,
+    callers: [batch, tx],
+    isLong: true,
+  },
+  {
     name: 'a transaction and a lease',
     world: WORLDS.sqlite,
     callers: [tx, lease],

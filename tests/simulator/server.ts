@@ -108,15 +108,7 @@ export class Server {
 
   /** Opens a transaction. */
   begin(session: Session): void {
-    session.transaction = {
-      wrote: false,
-      isAborted: false,
-      snapshot: undefined,
-      lockTimeoutMs: undefined,
-      idleMs: undefined,
-      heardAt: this.#now(),
-      advisoryKey: undefined,
-    };
+    session.transaction = transactionAt(this.#now());
     this.#sessions.add(session);
   }
 
@@ -197,25 +189,43 @@ export class Server {
     wasBlocked = false,
     failure?: { readonly at: number; readonly error: Error },
   ): Landing {
-    const only = statements[0]!;
-    if (statements.length === 1 && isRead(only.sql)) return this.#read(only, undefined);
-    if (this.#writer) {
+    const transaction = transactionAt(this.#now());
+    const session: Session = { caller, transaction, isBroken: false };
+    try {
+      const first = statements[0]!;
+      if (statements.length === 1 && isRead(first.sql)) {
+        return this.#read(first, undefined, session);
+      }
+      if (!this.#writer) return this.#runBatch(session, statements, wasBlocked, failure);
       if (!this.isPostgres) return { kind: 'error', error: this.busy() };
-      return { kind: 'blocked', timeoutMs: lockTimeoutOf(statements) };
+      // It comes as far as to its first write, under the settings that it has read by then.
+      const landing = isRead(first.sql) ? this.#read(first, undefined, session) : undefined;
+      if (landing?.kind === 'error') return landing;
+      return { kind: 'blocked', timeoutMs: transaction.lockTimeoutMs ?? lockTimeoutOf(statements) };
+    } finally {
+      this.#unlock(transaction);
     }
+  }
+
+  #runBatch(
+    session: Session,
+    statements: readonly Sql[],
+    wasBlocked: boolean,
+    failure: { readonly at: number; readonly error: Error } | undefined,
+  ): Landing {
     const answers: Answer[] = [];
     this.store.begin();
     try {
       statements.forEach((statement, index) => {
         if (failure?.at === index) throw failure.error;
         this.#throwIfRaced(statement, wasBlocked);
-        answers.push(this.#store(statement));
+        answers.push(this.#store(statement, session));
       });
     } catch (error) {
       this.store.rollback();
       return { kind: 'error', error: error as Error };
     }
-    this.#report(this.store.commit(caller));
+    this.#report(this.store.commit(session.caller));
     return { kind: 'answer', answers };
   }
 
@@ -397,6 +407,18 @@ export class Server {
     else this.lostErrors.add(error);
     return error;
   }
+}
+
+function transactionAt(nowMs: number): Transaction {
+  return {
+    wrote: false,
+    isAborted: false,
+    snapshot: undefined,
+    lockTimeoutMs: undefined,
+    idleMs: undefined,
+    heardAt: nowMs,
+    advisoryKey: undefined,
+  };
 }
 
 function coded(text: string, code: string, more: object = {}): Error {

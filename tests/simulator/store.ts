@@ -98,7 +98,12 @@ class Copy {
       'hashtext',
       (text) => [...String(text)].reduce((sum, c) => sum + c.charCodeAt(0), 0),
     );
-    this.#define('pg_try_advisory_xact_lock', (...key) => Number(this.#session?.lock(key.join())));
+    for (const kind of ['', '_shared']) {
+      this.#define(
+        `pg_try_advisory_xact_lock${kind}`,
+        (...key) => Number(this.#session?.lock(key.join())),
+      );
+    }
     this.#native.exec('begin');
   }
 
