@@ -68,6 +68,7 @@ export class Attempt {
     patience.check();
     const own = handle.withoutPlugins();
     if (dialect === 'postgres' && this.#gate && !(await beginPolitely(this.#call, own))) {
+      this.#call.hasMetContention = true;
       return this.#others = [];
     }
     if (isLedgerMissing) {

@@ -16,7 +16,7 @@ import {
 } from './contention.ts';
 import { StatementRefusedError } from './errors.ts';
 import type { LedgerRow } from './ledger_row.ts';
-import { creation, isFree, politely } from './postgres.ts';
+import { creation, politely } from './postgres.ts';
 import { record } from './recorder.ts';
 import { checksumToKeep, deadOwners, rowsInTheWay, type Work } from './work.ts';
 
@@ -26,13 +26,11 @@ export async function attemptBatch(
   work: Work,
   isLedgerMissing: boolean,
   seen: readonly LedgerRow[],
-): Promise<readonly LedgerRow[]> {
+): Promise<LedgerRow[]> {
   const { ledger, handle, patience, settings: { batch, leaseMs, version } } = call;
   const owner = crypto.randomUUID();
   call.owners.add(owner);
   patience.check();
-  // Not before the first try, which it would cost a round trip.
-  if (call.hasMetContention && !(await patience.race(isFree(call)))) return seen;
   const ddl = await watchDdl(call, async () => {
     const statements = await record(call.db, work.ddl, call);
     for (const statement of statements) checkLimits(call, statement);

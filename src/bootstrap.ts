@@ -16,6 +16,7 @@ import type { Database, KyselyLike } from './kysely.ts';
 import type { LedgerRow } from './ledger_row.ts';
 import { modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
+import { isFree } from './postgres.ts';
 import { record } from './recorder.ts';
 import { Recovery } from './recovery.ts';
 import type { BootstrapResult } from './result.ts';
@@ -189,6 +190,9 @@ class Bootstrap {
   }
 
   async #attempt(): Promise<readonly LedgerRow[]> {
+    const { hasMetContention, patience } = this.#call;
+    // Not before the first try, which it would cost a round trip.
+    if (hasMetContention && !(await patience.race(isFree(this.#call)))) return this.#seen;
     const isAuto = this.#settings.strategy === 'auto';
     // Before the first try: after one it is a lease that was fallen back on.
     if (isAuto && this.#strategy === 'lease' && !this.#work) {

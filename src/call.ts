@@ -42,7 +42,7 @@ export interface Call extends Placed {
   readonly ddlErrors: Set<unknown>;
   /** True once a try has begun: a driver without transactions has said so, a ddl was recorded. */
   hasBegun: boolean;
-  /** True once a statement has found the database busy. */
+  /** True once a statement has found the database busy, or another caller with the advisory lock. */
   hasMetContention: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;
@@ -66,9 +66,9 @@ export function callOn(
   // With a batch, everything goes through it: no probe reads a stale replica after a write.
   const placed = placedOf(db, { ...settings, batch: strategy === 'batch' ? batch : undefined });
   const details = { ...placed.details, version };
-  const tell = (part: 'log' | 'error') => (message: string) => {
+  const tell = (part: 'log' | 'error') => async (message: string) => {
     try {
-      logger[part]?.(`db-migrate: ${subjectOf(details)}: ${message}`);
+      await logger[part]?.(`db-migrate: ${subjectOf(details)}: ${message}`);
     } catch {
       // Out of a timer, what one throws that was closed would end the process.
     }

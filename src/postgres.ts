@@ -85,7 +85,7 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
   return await hasLocked(handle, columns);
 }
 
-/** Whether a batch need not meet another caller's, as far as the advisory lock tells. */
+/** Whether nobody is installing in one unit, as far as the advisory lock tells. */
 export async function isFree(call: Call): Promise<boolean> {
   if (!call.useAdvisoryLock) return true;
   // Shared, so that those who look do not take each other for installers.

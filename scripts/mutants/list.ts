@@ -434,9 +434,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'batch: whoever has met another one does not look before the next try',
-    file: 'batch_attempt.ts',
-    find: 'if (call.hasMetContention &&',
-    replace: 'if (false && call.hasMetContention &&',
+    file: 'bootstrap.ts',
+    find: 'if (hasMetContention &&',
+    replace: 'if (false && hasMetContention &&',
   },
   {
     name: 'batch: whoever looks takes the lock to be held for ever',

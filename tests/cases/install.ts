@@ -211,32 +211,41 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'a logger that throws changes nothing, whoever tells it something',
+    name: 'a logger that throws or rejects changes nothing, whoever tells it something',
     each: true,
     async run(t) {
-      const broken = () => {
-        throw new Error('the logger was closed');
+      const closed = new Error('the logger was closed');
+      const throws = () => {
+        throw closed;
       };
-      const logger = { log: broken, error: broken };
-      const controller = new AbortController();
-      const ddl = async (db: Db) => {
-        await createTable(db, 'one');
-        // A listener has something to log, as a timer has past the deadline.
-        if (t.strategy !== 'batch') controller.abort();
-        await createTable(db, 'two');
-      };
-      const { outcome } = await bootstrap(t, t.connect(), ddl, {
-        logger,
-        signal: controller.signal,
-      });
-      assert.equal(outcome, 'installed');
-      const mine = new Error('mine');
-      const failing = async (db: Db) => {
-        await createTable(db, 'three');
-        throw mine;
-      };
-      const more = { version: '0002', logger };
-      assert.equal(await thrownBy(bootstrap(t, t.connect(), failing, more)), mine);
+      for (
+        const [name, broken] of Object.entries({
+          throws,
+          rejects: () => Promise.reject(closed),
+        })
+      ) {
+        const logger = { log: broken, error: broken };
+        const controller = new AbortController();
+        const ddl = async (db: Db) => {
+          await createTable(db, `one_${name}`);
+          // A listener has something to log, as a timer has past the deadline.
+          if (t.strategy !== 'batch') controller.abort();
+          await createTable(db, `two_${name}`);
+        };
+        const { outcome } = await bootstrap(t, t.connect(), ddl, {
+          version: `0001_${name}`,
+          logger,
+          signal: controller.signal,
+        });
+        assert.equal(outcome, 'installed');
+        const mine = new Error('mine');
+        const failing = async (db: Db) => {
+          await createTable(db, `three_${name}`);
+          throw mine;
+        };
+        const more = { version: `0002_${name}`, logger };
+        assert.equal(await thrownBy(bootstrap(t, t.connect(), failing, more)), mine);
+      }
     },
   },
 ];

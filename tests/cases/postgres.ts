@@ -438,6 +438,28 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'who waits for an install in a transaction opens one itself only to see that',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const inside = gate();
+      const release = gate();
+      const winner = bootstrap(t, t.connect(), async (db) => {
+        await install(db);
+        inside.open();
+        await release.opened;
+      });
+      await inside.opened;
+      const { db, statements } = watched(t);
+      const waiting = bootstrap(t, db);
+      const count = (word: string) => statements.filter((text) => text.includes(word)).length;
+      await until(() => count('advisory') >= 5).finally(release.open);
+      const begun = count('begin');
+      assert.equal((await within(20_000, winner)).outcome, 'installed');
+      assert.equal((await within(20_000, waiting)).outcome, 'waited');
+      assert.equal(begun, 1);
+    },
+  },
+  {
     name: 'who waits for a later version of its line keeps no connection either',
     each: 'live',
     needs: { ...needs, concurrent: true },

@@ -29,6 +29,8 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   const outcomes: Promise<void>[] = [];
   const underWay = new Set<Promise<void>>();
   let next = 0;
+  let asked = -1;
+  let isFiltered = false;
   let isOver = false;
   let isAlone = false;
 
@@ -46,7 +48,8 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   }
 
   function mayBegin(at: number): boolean {
-    return at < runs.length && !isOver && !isAlone && underWay.size < (runs[at]!.alone ? 1 : width);
+    const end = isFiltered ? asked + 1 : runs.length;
+    return at < end && !isOver && !isAlone && underWay.size < (runs[at]!.alone ? 1 : width);
   }
 
   function fill(): void {
@@ -54,7 +57,9 @@ export function ahead(width: number, runs: readonly Run[]): Ahead {
   }
 
   async function take(at: number): Promise<void> {
-    // Those that the runner has passed over are not wanted.
+    // Those that the runner passes over are not wanted, and which it will ask for nobody knows.
+    isFiltered ||= at !== asked + 1;
+    asked = at;
     next = Math.max(next, at);
     fill();
     while (!outcomes[at]) await Promise.race(underWay).catch(() => {});
