@@ -139,12 +139,12 @@ class Bootstrap {
         // Before this call has tried anything, so by somebody else.
         const wasThere = isAssumed || this.#target !== undefined;
         if (!this.#target && !holderIn(this.#settings, this.#seen)) {
-          this.#seen = await this.#attempt();
+          const found = await this.#attempt();
+          if (found) [this.#seen, this.#recovery.lastContention] = [found, undefined];
         }
         if (this.#target) return this.#installed(this.#target, isFirst && wasThere);
         // It was not fresh, and nobody has looked yet at what it is.
         if (isAssumed) continue;
-        this.#recovery.lastContention = undefined;
       } catch (error) {
         const next = this.#recovery.after(error, this.#strategy);
         if (next === 'modernize') isOutdated = true;
@@ -189,10 +189,8 @@ class Bootstrap {
     }
   }
 
-  async #attempt(): Promise<readonly LedgerRow[]> {
-    const { hasMetContention, patience } = this.#call;
-    // Not before the first try, which it would cost a round trip.
-    if (hasMetContention && !(await patience.race(isFree(this.#call)))) return this.#seen;
+  /** Resolves with what the try has read; undefined if there was none, as it would be in vain. */
+  async #attempt(): Promise<readonly LedgerRow[] | undefined> {
     const isAuto = this.#settings.strategy === 'auto';
     // Before the first try: after one it is a lease that was fallen back on.
     if (isAuto && this.#strategy === 'lease' && !this.#work) {
@@ -202,6 +200,11 @@ class Bootstrap {
       );
     }
     const work = this.#work = workFor(this.#call, this.#seen);
+    const { hasMetContention, patience } = this.#call;
+    // Not before the first try, which it would cost a round trip; and a lease can run beside others.
+    if (hasMetContention && this.#strategy !== 'lease') {
+      if (!(await patience.race(isFree(this.#call)))) return undefined;
+    }
     if (this.#strategy === 'batch') {
       return await attemptBatch(this.#call, work, this.#isLedgerMissing, this.#seen);
     }

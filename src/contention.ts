@@ -119,7 +119,10 @@ export const isTransactionUnsupported = says(
 );
 
 /** True if advisory locks are not to be had, as through Hyperdrive, or what their key is made with. */
-export const isAdvisoryLockUnsupported = says(/advisory|hashtext/i);
+export function isAdvisoryLockUnsupported(error: unknown): boolean {
+  // Some drivers quote the whole statement.
+  return contentionOf(error) === undefined && /advisory.?(xact.?)?lock|hashtext/i.test(said(error));
+}
 
 /**
  * True if a row with the same key is in `table` already. The names of its keys may be those of a table

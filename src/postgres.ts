@@ -9,6 +9,7 @@ import type { BatchStatement } from './batch.ts';
 import type { Call } from './call.ts';
 import { type CompiledQuery, type Handle, plain } from './kysely.ts';
 import type { ClaimExtras } from './ledger.ts';
+import type { LedgerTable } from './ledger_table.ts';
 import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand.
@@ -82,20 +83,24 @@ export function hurried({ dialect }: Call, query: CompiledQuery): CompiledQuery 
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
   const columns = politeness(call, LOCK_TIMEOUT);
   if (call.useAdvisoryLock) columns.push(`${lock(call)} as locked`);
-  return await hasLocked(handle, columns);
-}
-
-/** Whether nobody is installing in one unit, as far as the advisory lock tells. */
-export async function isFree(call: Call): Promise<boolean> {
-  if (!call.useAdvisoryLock) return true;
-  // Shared, so that those who look do not take each other for installers.
-  return await hasLocked(call.handle, [`${lock(call, '_shared')} as locked`]);
-}
-
-/** False if one of these columns is a {@linkcode lock} that was not to be had. */
-async function hasLocked(handle: Handle, columns: readonly string[]): Promise<boolean> {
   const { rows } = await handle.executeQuery(plain(`select ${columns.join(', ')}`));
   return rows[0]?.locked !== false;
+}
+
+/**
+ * Whether nobody is installing in one unit, as far as the advisory lock tells. It is looked at and not
+ * tried, as some drivers put a transaction around each query, with round trips in it.
+ */
+export async function isFree({ ledger, handle, useAdvisoryLock }: Call): Promise<boolean> {
+  if (!useAdvisoryLock) return true;
+  // With the clock, so that nobody answers out of a cache, as Hyperdrive might.
+  const { rows } = await handle.executeQuery(plain(
+    `select clock_timestamp() as clock, not exists (select from pg_catalog.pg_locks ` +
+      `where locktype = 'advisory' and classid = '${LOCK_CLASS}' ` +
+      `and objid = cast(${hashOf(ledger.table)} as oid) and database = ` +
+      `(select oid from pg_catalog.pg_database where datname = current_database())) as free`,
+  ));
+  return rows[0]?.free !== false;
 }
 
 /**
@@ -146,15 +151,20 @@ function withAhead(schema: string | undefined, path: string): string {
   return `${escaped(` ${quote(schema)}`)} || coalesce(', ' || nullif(${path}, ''), '')`;
 }
 
-/**
- * Tries to lock a ledger until the transaction ends. The key is two 32-bit numbers: the library's own,
- * and a hash of where the ledger lies.
- */
-function lock({ ledger: { table: { schema, name } } }: Call, kind: '' | '_shared' = ''): string {
+/** The library's own number: the first half of the key of its locks. */
+const LOCK_CLASS = 0x64626d67;
+
+/** Tries to lock a ledger until the transaction ends. */
+function lock({ ledger }: Call): string {
+  return `pg_try_advisory_xact_lock(${LOCK_CLASS}, ${hashOf(ledger.table)})`;
+}
+
+/** The second half: a number for where a ledger lies. */
+function hashOf({ schema, name }: LedgerTable): string {
   const place = schema === undefined
     ? `coalesce(cast(current_schema() as text), '') || ${escaped(`.${name}`)}`
     : escaped(`${schema}.${name}`);
-  return `pg_try_advisory_xact_lock${kind}(${0x64626d67}, hashtext(${place}))`;
+  return `hashtext(${place})`;
 }
 
 function hurry(lockTimeout: string): string {

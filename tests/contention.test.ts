@@ -337,4 +337,17 @@ test('a server without advisory locks is recognised', () => {
   ));
   assert.ok(isAdvisoryLockUnsupported(pg('42883', 'unknown function: hashtext()')));
   assert.ok(!isAdvisoryLockUnsupported(new Error('database is locked')));
+  assert.ok(
+    !isAdvisoryLockUnsupported(
+      pg(
+        '55P03',
+        'select pg_try_advisory_xact_lock(1, 2): canceling statement due to lock timeout',
+      ),
+    ),
+  );
+  assert.ok(
+    !isAdvisoryLockUnsupported(
+      pg('42P01', 'relation "advisory_board" does not exist'),
+    ),
+  );
 });

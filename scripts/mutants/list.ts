@@ -439,10 +439,16 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (false && hasMetContention &&',
   },
   {
+    name: 'batch: who has looked forgets what it met before',
+    file: 'bootstrap.ts',
+    find: 'if (found) [this.#seen, this.#recovery.lastContention] = [found, undefined];',
+    replace: '[this.#seen, this.#recovery.lastContention] = [found ?? this.#seen, undefined];',
+  },
+  {
     name: 'batch: whoever looks takes the lock to be held for ever',
     file: 'postgres.ts',
-    find: 'return await hasLocked(call.handle,',
-    replace: 'return !await hasLocked(call.handle,',
+    find: 'return rows[0]?.free !== false;',
+    replace: 'return rows[0]?.free === false;',
   },
   {
     name: 'batch: who does not get the lock waits in the database all the same',

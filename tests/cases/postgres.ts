@@ -10,6 +10,7 @@ import { CamelCasePlugin, sql } from 'kysely';
 import {
   type BootstrapResult,
   ForeignTableError,
+  NoUpgradePathError,
   StatementRefusedError,
   WaitTimeoutError,
 } from '../../mod.ts';
@@ -26,6 +27,7 @@ import {
   holdClaim,
   install,
   installAgain,
+  LOCK_LEDGER,
   Log,
   looked,
   present,
@@ -460,6 +462,43 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'who waits for an install finds that its own has no way any more, and waits no longer',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const other = t.connect({ connections: 1 });
+      await bootstrap(t, other, (db) => createTable(db, 'before'), { version: '0001' });
+      const { db, statements } = watched(t);
+      await whileInstalling(t, async () => {
+        const upgrades = [{ from: '0001', ddl: install }];
+        const waiting = bootstrap(t, db, undefined, { version: '0002', upgrades });
+        const refused = thrownAs(NoUpgradePathError, within(20_000, waiting));
+        await until(() => statements.some((text) => text.includes('pg_locks')));
+        await sql`insert into migrations (name, state) values ('elsewhere', 'installed')`
+          .execute(other);
+        await refused;
+      });
+    },
+  },
+  {
+    name: 'a lease whose ddl has met a lock goes on beside the install of another version',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      const busy = Object.assign(new Error('canceling statement due to lock timeout'), {
+        code: '55P03',
+      });
+      let runs = 0;
+      const ddl = async (db: Db) => {
+        if (++runs === 1) throw busy;
+        await install(db);
+      };
+      await whileInstalling(t, async () => {
+        const call = bootstrap(t, t.connect(), ddl, { strategy: 'lease' });
+        assert.equal((await within(20_000, call)).outcome, 'installed');
+      });
+      assert.equal(runs, 2);
+    },
+  },
+  {
     name: 'who waits for a later version of its line keeps no connection either',
     each: 'live',
     needs: { ...needs, concurrent: true },
@@ -732,4 +771,12 @@ async function tablesIn(t: CaseContext, schema: string): Promise<string[]> {
     join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = ${schema} and c.relkind in ('r', 'v') order by 1`.execute(t.connect());
   return rows.map(({ name }) => name);
+}
+
+/** Does something while a session has the lock that those have who install into the ledger. */
+async function whileInstalling(t: CaseContext, act: () => Promise<void>): Promise<void> {
+  await t.connect({ connections: 1 }).transaction().execute(async (trx) => {
+    await sql.raw(LOCK_LEDGER).execute(trx);
+    await act();
+  });
 }

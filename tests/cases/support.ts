@@ -93,6 +93,10 @@ export async function installAgain(db: Db): Promise<void> {
   }
 }
 
+/** What takes the lock, until the transaction ends, that those have who install into the ledger. */
+export const LOCK_LEDGER =
+  `select pg_advisory_xact_lock(${0x64626d67}, hashtext('public.migrations'))`;
+
 /** Creates a table of one column. */
 export async function createTable(db: Db, name: string): Promise<void> {
   await db.schema.createTable(name).addColumn('id', 'integer').execute();

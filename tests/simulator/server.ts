@@ -325,6 +325,7 @@ export class Server {
         transaction.advisoryKey = key;
         return true;
       },
+      isLocked: (key) => this.#advisory.has(key),
     };
     return state;
   }
@@ -439,6 +440,8 @@ function asPostgres(row: Row): Row {
   for (const column of ['lease', 'since']) {
     if (typeof copy[column] === 'number') copy[column] = String(copy[column]);
   }
-  if ('locked' in copy) copy.locked = copy.locked === 1;
+  for (const column of ['locked', 'free']) {
+    if (column in copy) copy[column] = copy[column] === 1;
+  }
   return copy;
 }

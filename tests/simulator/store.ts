@@ -49,6 +49,8 @@ export interface SessionState {
   set(name: string, value: string): void;
   /** Tries to get an advisory lock. */
   lock(key: string): boolean;
+  /** Looks whether anybody has it. */
+  isLocked(key: string): boolean;
 }
 
 type Prepared = ReturnType<NativeDatabase['prepare']>;
@@ -98,12 +100,8 @@ class Copy {
       'hashtext',
       (text) => [...String(text)].reduce((sum, c) => sum + c.charCodeAt(0), 0),
     );
-    for (const kind of ['', '_shared']) {
-      this.#define(
-        `pg_try_advisory_xact_lock${kind}`,
-        (...key) => Number(this.#session?.lock(key.join())),
-      );
-    }
+    this.#define('pg_try_advisory_xact_lock', (...key) => Number(this.#session?.lock(key.join())));
+    this.#define('is_free', (...key) => Number(!this.#session?.isLocked(key.join())));
     this.#native.exec('begin');
   }
 
@@ -186,6 +184,10 @@ function translated(sql: string): string {
       .replace('json_array_elements', 'json_each')
       .replace('-> -1', "-> '$[#-1]'")
       .replace(/\(select nspname .*? tableoid\)/, 'null')
+      .replace(
+        /not exists \(select from pg_catalog.pg_locks .* classid = '(\d+)' .* cast\((.*) as oid\).*\)/,
+        'is_free($1, $2)',
+      )
       .replaceAll(
         /to_regclass\(([^()]+)\)/g,
         `(select name from sqlite_master where name = replace($1, '"', ''))`,
