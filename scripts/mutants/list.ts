@@ -453,8 +453,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: who does not get the lock waits in the database all the same',
     file: 'postgres.ts',
-    find: `else '1' end`,
-    replace: `else '200' end`,
+    find: 'else ${SHORT_LOCK_TIMEOUT} end',
+    replace: 'else ${LOCK_TIMEOUT} end',
   },
   {
     name: 'batch: that there are no advisory locks is the error of the ddl',
