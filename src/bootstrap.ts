@@ -140,7 +140,10 @@ class Bootstrap {
         const wasThere = isAssumed || this.#target !== undefined;
         if (!this.#target && !holderIn(this.#settings, this.#seen)) {
           const found = await this.#attempt();
-          if (found) [this.#seen, this.#recovery.lastContention] = [found, undefined];
+          if (found) {
+            this.#seen = found;
+            this.#recovery.lastContention = undefined;
+          }
         }
         if (this.#target) return this.#installed(this.#target, isFirst && wasThere);
         // It was not fresh, and nobody has looked yet at what it is.

@@ -19,6 +19,9 @@ const LOCK_TIMEOUT = `'200'`;
 // away: those that wait for no time at all come 15 % later, and 200 ms keep a pool of ten from its app.
 const SHORT_LOCK_TIMEOUT = `'25'`;
 
+/** The library's own number, which is the first half of the key of an advisory lock. */
+const LOCK_CLASS = 0x64626d67;
+
 /** Sets it for as long as the transaction lasts, which may be that of one statement. */
 const HURRY = hurry(LOCK_TIMEOUT);
 
@@ -98,12 +101,14 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
 export async function isFree({ ledger, handle, useAdvisoryLock }: Call): Promise<boolean> {
   if (!useAdvisoryLock) return true;
   // With the clock, so that nobody answers out of a cache, as Hyperdrive might.
-  const { rows } = await handle.executeQuery(plain(
+  const look = plain(
     `select clock_timestamp() as clock, not exists (select from pg_catalog.pg_locks ` +
       `where locktype = 'advisory' and classid = '${LOCK_CLASS}' ` +
       `and objid = cast(${hashOf(ledger.table)} as oid) and database = ` +
       `(select oid from pg_catalog.pg_database where datname = current_database())) as free`,
-  ));
+  );
+  // Where it fails, the try tells why.
+  const { rows } = await handle.executeQuery(look).catch(() => ({ rows: [] }));
   return rows[0]?.free !== false;
 }
 
@@ -154,9 +159,6 @@ function withAhead(schema: string | undefined, path: string): string {
   if (schema === undefined) return path;
   return `${escaped(` ${quote(schema)}`)} || coalesce(', ' || nullif(${path}, ''), '')`;
 }
-
-/** The library's own number: the first half of the key of its locks. */
-const LOCK_CLASS = 0x64626d67;
 
 /** Tries to lock a ledger until the transaction ends. */
 function lock({ ledger }: Call): string {

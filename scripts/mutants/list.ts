@@ -441,8 +441,10 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: who has looked forgets what it met before',
     file: 'bootstrap.ts',
-    find: 'if (found) [this.#seen, this.#recovery.lastContention] = [found, undefined];',
-    replace: '[this.#seen, this.#recovery.lastContention] = [found ?? this.#seen, undefined];',
+    find:
+      'this.#seen = found;\n            this.#recovery.lastContention = undefined;\n          }',
+    replace:
+      'this.#seen = found;\n          }\n          this.#recovery.lastContention = undefined;',
   },
   {
     name: 'batch: whoever looks takes the lock to be held for ever',

@@ -480,6 +480,26 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: 'a look at the advisory lock that fails is nobody’s error',
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      let looks = 0;
+      const db = faulty(t.connect(), {
+        query(text, send) {
+          if (!text.includes('pg_locks')) return send();
+          looks++;
+          throw new Error('permission denied for view pg_locks');
+        },
+      });
+      let waiting: Promise<BootstrapResult> | undefined;
+      await whileInstalling(t, async () => {
+        waiting = bootstrap(t, db);
+        await until(() => looks >= 2);
+      });
+      assert.equal((await within(20_000, waiting!)).outcome, 'installed');
+    },
+  },
+  {
     name: 'a lease whose ddl has met a lock goes on beside the install of another version',
     needs: { ...needs, concurrent: true },
     async run(t) {
