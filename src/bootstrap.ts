@@ -138,12 +138,11 @@ class Bootstrap {
         else this.#seen = await patience.race(this.#probe());
         // Before this call has tried anything, so by somebody else.
         const wasThere = isAssumed || this.#target !== undefined;
-        if (!this.#target && !holderIn(this.#settings, this.#seen)) {
-          const found = await this.#attempt();
-          if (found) {
-            this.#seen = found;
-            this.#recovery.lastContention = undefined;
-          }
+        const isPointless = this.#target || holderIn(this.#settings, this.#seen);
+        const found = isPointless ? this.#seen : await this.#attempt();
+        if (found) {
+          this.#seen = found;
+          this.#recovery.lastContention = undefined;
         }
         if (this.#target) return this.#installed(this.#target, isFirst && wasThere);
         // It was not fresh, and nobody has looked yet at what it is.
@@ -205,9 +204,8 @@ class Bootstrap {
     const work = this.#work = workFor(this.#call, this.#seen);
     const { hasMetContention, patience } = this.#call;
     // Not before the first try, which it would cost a round trip; and a lease can run beside others.
-    if (hasMetContention && this.#strategy !== 'lease') {
-      if (!(await patience.race(isFree(this.#call)))) return undefined;
-    }
+    const isToLook = hasMetContention && this.#strategy !== 'lease';
+    if (isToLook && !(await patience.race(isFree(this.#call)))) return undefined;
     if (this.#strategy === 'batch') {
       return await attemptBatch(this.#call, work, this.#isLedgerMissing, this.#seen);
     }

@@ -435,16 +435,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: whoever has met another one does not look before the next try',
     file: 'bootstrap.ts',
-    find: 'if (hasMetContention &&',
-    replace: 'if (false && hasMetContention &&',
+    find: 'if (isToLook &&',
+    replace: 'if (false && isToLook &&',
   },
   {
     name: 'batch: who has looked forgets what it met before',
     file: 'bootstrap.ts',
-    find:
-      'this.#seen = found;\n            this.#recovery.lastContention = undefined;\n          }',
-    replace:
-      'this.#seen = found;\n          }\n          this.#recovery.lastContention = undefined;',
+    find: 'this.#seen = found;\n          this.#recovery.lastContention = undefined;\n        }',
+    replace: 'this.#seen = found;\n        }\n        this.#recovery.lastContention = undefined;',
   },
   {
     name: 'batch: whoever looks takes the lock to be held for ever',

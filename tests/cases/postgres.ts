@@ -443,21 +443,16 @@ export const cases: readonly Case[] = [
     name: 'who waits for an install in a transaction opens one itself only to see that',
     needs: { ...needs, concurrent: true },
     async run(t) {
-      const inside = gate();
-      const release = gate();
-      const winner = bootstrap(t, t.connect(), async (db) => {
-        await install(db);
-        inside.open();
-        await release.opened;
-      });
-      await inside.opened;
       const { db, statements } = watched(t);
-      const waiting = bootstrap(t, db);
       const count = (word: string) => statements.filter((text) => text.includes(word)).length;
-      await until(() => count('advisory') >= 5).finally(release.open);
-      const begun = count('begin');
-      assert.equal((await within(20_000, winner)).outcome, 'installed');
-      assert.equal((await within(20_000, waiting)).outcome, 'waited');
+      let waiting: Promise<BootstrapResult> | undefined;
+      let begun = 0;
+      await whileInstalling(t, async () => {
+        waiting = bootstrap(t, db);
+        await until(() => count('advisory') >= 5);
+        begun = count('begin');
+      });
+      assert.equal((await within(20_000, waiting!)).outcome, 'installed');
       assert.equal(begun, 1);
     },
   },
