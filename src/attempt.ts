@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
+import { type Call, readRows, watchDdl } from './call.ts';
 import { Claim } from './claim.ts';
 import {
   contentionOf,
@@ -80,7 +80,6 @@ export class Attempt {
     if (!this.#claim.holds(rows, 'installing') || !this.#isStillRight(rows)) {
       // Part of a line is no claim, and must not be left to others as one.
       if (this.#claim.mayHold(rows)) await this.#claim.giveBack(own);
-      if (rows.length === 0) await checkAnswers(own);
       return this.#others = rows;
     }
     patience.check();

@@ -5,7 +5,7 @@
  */
 
 import type { BatchStatement } from './batch.ts';
-import { type Call, checkAnswers, readRows, watchDdl } from './call.ts';
+import { type Call, readRows, watchDdl } from './call.ts';
 import {
   contentionOf,
   isAdvisoryLockUnsupported,
@@ -107,10 +107,7 @@ async function settle(
     ? met.length > 0 ||
       !ddl.some(({ sql }) => sql.toLowerCase().includes(table.name.toLowerCase()))
     : contention !== undefined && met.some(({ expired }) => !expired);
-  if (isRaced) {
-    if (rows.length === 0 && !isUnreachable) await checkAnswers(call.handle);
-    return rows;
-  }
+  if (isRaced) return rows;
   if (target) {
     if (!call.owners.has(target.owner)) {
       call.logError('a batch that came too late had failed by itself', error);

@@ -135,7 +135,7 @@ class Bootstrap {
         }
         const isAssumed = isFirst && settings.assumeFresh;
         if (isAssumed) this.#isLedgerMissing = true;
-        else this.#seen = await patience.race(this.#probe());
+        else this.#seen = await patience.race(this.#probe(this.#look));
         // Before this call has tried anything, so by somebody else.
         const wasThere = isAssumed || this.#target !== undefined;
         const isPointless = this.#target || holderIn(this.#settings, this.#seen);
@@ -173,18 +173,31 @@ class Bootstrap {
     return this.#result(isAtFirstLook ? 'already-installed' : 'waited');
   }
 
+  /**
+   * What a probe looks at, too, once another caller was met, so as not to try in vain. Before that it
+   * would be for nothing, and a lease can run beside others.
+   */
+  get #look(): string | undefined {
+    const { hasMetContention, useAdvisoryLock } = this.#call;
+    const isToLook = hasMetContention && useAdvisoryLock && this.#strategy !== 'lease';
+    return isToLook ? isFree(this.#call) : undefined;
+  }
+
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
-  async #probe(): Promise<LedgerRow[]> {
+  async #probe(look: string | undefined): Promise<LedgerRow[]> {
     const { handle, dialect, ledger } = this.#call;
-    if (this.#isLedgerMissing && dialect === 'postgres') {
-      const { rows } = await handle.executeQuery(ledger.table.exists());
-      if (!rows[0]?.found) return [];
-    }
     try {
-      const rows = await readRows(this.#call);
+      if (this.#isLedgerMissing && dialect === 'postgres') {
+        const { rows: [answer] } = await handle.executeQuery(ledger.table.exists(look));
+        this.#call.isFree = answer?.free !== false;
+        if (!answer?.found) return [];
+      }
+      const rows = await readRows(this.#call, handle, ledger, look);
       this.#isLedgerMissing = false;
       return rows;
     } catch (error) {
+      // The lock is for politeness only.
+      if (look) return await this.#probe(undefined);
       if (!isMissingTable(error)) throw error;
       this.#isLedgerMissing = true;
       return [];
@@ -202,10 +215,7 @@ class Bootstrap {
       );
     }
     const work = this.#work = workFor(this.#call, this.#seen);
-    const { hasMetContention, patience } = this.#call;
-    // Not before the first try, which it would cost a round trip; and a lease can run beside others.
-    const isToLook = hasMetContention && this.#strategy !== 'lease';
-    if (isToLook && !(await patience.race(isFree(this.#call)))) return undefined;
+    if (!this.#call.isFree) return undefined;
     if (this.#strategy === 'batch') {
       return await attemptBatch(this.#call, work, this.#isLedgerMissing, this.#seen);
     }

@@ -15,7 +15,7 @@ import {
   WaitTimeoutError,
 } from './errors.ts';
 import { checkLedger } from './foreign_table.ts';
-import { type Database, type Handle, plain } from './kysely.ts';
+import type { Database, Handle } from './kysely.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerRow, rowsOf } from './ledger_row.ts';
 import type { Settings } from './settings.ts';
@@ -44,6 +44,8 @@ export interface Call extends Placed {
   hasBegun: boolean;
   /** True once a statement has found the database busy, or another caller with the advisory lock. */
   hasMetContention: boolean;
+  /** False while another caller was seen with the advisory lock, so that a try would be in vain. */
+  isFree: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;
   /** False but on Postgres, and once the server has turned out to have no advisory locks. */
@@ -84,6 +86,7 @@ export function callOn(
     hooks,
     hasBegun: false,
     hasMetContention: false,
+    isFree: true,
     checksum: undefined,
     isWhole: upgrades.length > 0 || onNewer !== 'ignore',
     isModern: false,
@@ -136,32 +139,28 @@ export async function watchDdl<T>(call: Call, run: () => Promise<T>): Promise<T>
 }
 
 /**
- * Tells a replica that lags from a driver that returns no rows at all: for a caller that reads no row
- * though its claim or its install has just met or made one.
- *
- * @throws {TypeError} The driver never returns rows of raw SQL, as some do unless they are set up to.
- */
-export async function checkAnswers(handle: Handle): Promise<void> {
-  const { rows } = await handle.executeQuery(plain('select 1 as one'));
-  if (rows.length > 0) return;
-  throw new TypeError(
-    `Cannot use 'db' as its driver, or the 'batch', keeps the rows of raw SQL to itself: ` +
-      `"select 1" returned none`,
-  );
-}
-
-/**
- * Reads the row of the version, or the whole ledger.
+ * Reads the row of the version, or the whole ledger, and with `look` whether a try may be worth it.
  *
  * @throws {ForeignTableError} The table belongs to another tool.
+ * @throws {TypeError} The driver never returns rows of raw SQL, as some do unless they are set up to.
  */
 export async function readRows(
   call: Call,
   handle: Handle = call.handle,
   ledger: Ledger = call.ledger,
+  look?: string,
 ): Promise<LedgerRow[]> {
-  const query = ledger.probe(call.isWhole ? undefined : call.settings.version);
-  const rows = rowsOf((await handle.executeQuery(query)).rows);
+  const query = ledger.probe(call.isWhole ? undefined : call.settings.version, look);
+  const { rows: answers } = await handle.executeQuery(query);
+  const [first] = answers;
+  if (!first) {
+    throw new TypeError(
+      `Cannot use 'db' as its driver, or the 'batch', keeps the rows of raw SQL to itself: a look ` +
+        'returned none',
+    );
+  }
+  call.isFree = first.free !== false;
+  const rows = rowsOf(answers);
   if (rows.some((row) => row.isUnfamiliar)) await checkLedger({ ...call, handle, ledger });
   return rows;
 }

@@ -47,7 +47,7 @@ const LINES: Readonly<Record<Dialect, string>> = {
 export class Ledger {
   readonly table: LedgerTable;
   readonly #clock: string;
-  /** What a look and a guard answer with: all columns, and the database's clock beside them. */
+  /** What a guard answers with: all columns, and the database's clock beside them. */
   readonly #all: string;
 
   constructor(table: LedgerTable) {
@@ -62,11 +62,20 @@ export class Ledger {
     return new Ledger(new LedgerTable({ schema, name }, dialect));
   }
 
-  probe(version?: string): CompiledQuery {
-    const sql = `select ${this.#all} from ${this.table.path}`;
-    return version === undefined
-      ? plain(sql)
-      : plain(`${sql} where name = ${MARK[this.table.dialect]}`, [version]);
+  /**
+   * Reads one row, or all. Beside each stands the answer to `look`, a condition, as `free`; in a row
+   * without a name where there is none, so that none at all tells of a driver that keeps them.
+   */
+  probe(version?: string, look = 'true'): CompiledQuery {
+    const { path, dialect } = this.table;
+    const [which, parameters] = version === undefined
+      ? ['true', []]
+      : [`name = ${MARK[dialect]}`, [version]];
+    return plain(
+      `select ledger.*, ${this.#clock} as clock, look.free ` +
+        `from (select ${look} as free) as look left join ${path} as ledger on ${which}`,
+      parameters,
+    );
   }
 
   /**

@@ -25,14 +25,14 @@ export interface LedgerRow {
   readonly isUnfamiliar?: boolean;
 }
 
-/** Reads what a look at the ledger, or a guard, has returned. */
+/** Reads what a probe of the ledger, or a guard, has returned. */
 export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
-  return rows.map((row) => {
+  return rows.filter(({ name }) => name !== null).map((row) => {
     const [leaseUntil, clock] = [numberOf(row.lease), Number(row.clock)];
     const installed = row.state === null || row.state === undefined || row.state === 'installed';
     return {
       name: String(row.name),
-      isUnfamiliar: !('lease' in row) && Object.keys(row).join() !== 'name,clock',
+      isUnfamiliar: !('lease' in row) && Object.keys(row).join() !== 'name,clock,free',
       installed,
       owner: textOf(row.owner),
       since: numberOf(row.since),

@@ -93,9 +93,10 @@ export class LedgerTable {
 
   /**
    * Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. As text,
-   * since Prisma cannot read the type.
+   * since Prisma cannot read the type. The answer to `look`, a condition, stands beside it as `free`.
    */
-  exists(): CompiledQuery {
-    return plain(`select cast(to_regclass(${escaped(this.path)}) as text) as found`);
+  exists(look = 'true'): CompiledQuery {
+    const found = `cast(to_regclass(${escaped(this.path)}) as text)`;
+    return plain(`select ${found} as found, ${look} as free`);
   }
 }

@@ -95,21 +95,14 @@ export async function beginPolitely(call: Call, handle: Handle): Promise<boolean
 }
 
 /**
- * Whether nobody is installing in one unit, as far as the advisory lock tells. It is looked at and not
- * tried, as some drivers put a transaction around each query, with round trips in it.
+ * Whether nobody is installing in one unit, as far as the advisory lock tells, as a condition. It is
+ * looked at and not tried, as some drivers put a transaction around each query.
  */
-export async function isFree({ ledger, handle, useAdvisoryLock }: Call): Promise<boolean> {
-  if (!useAdvisoryLock) return true;
-  // With the clock, so that nobody answers out of a cache, as Hyperdrive might.
-  const look = plain(
-    `select clock_timestamp() as clock, not exists (select from pg_catalog.pg_locks ` +
-      `where locktype = 'advisory' and classid = '${LOCK_CLASS}' ` +
-      `and objid = cast(${hashOf(ledger.table)} as oid) and database = ` +
-      `(select oid from pg_catalog.pg_database where datname = current_database())) as free`,
-  );
-  // Where it fails, the try tells why.
-  const { rows } = await handle.executeQuery(look).catch(() => ({ rows: [] }));
-  return rows[0]?.free !== false;
+export function isFree({ ledger }: Call): string {
+  return `not exists (select from pg_catalog.pg_locks ` +
+    `where locktype = 'advisory' and classid = '${LOCK_CLASS}' ` +
+    `and objid = cast(${hashOf(ledger.table)} as oid) and database = ` +
+    `(select oid from pg_catalog.pg_database where datname = current_database()))`;
 }
 
 /**

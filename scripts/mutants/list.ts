@@ -416,8 +416,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: no look at the ledger after a failure',
     file: 'batch_attempt.ts',
-    find: 'if (isRaced) {',
-    replace: 'if (isRaced && !isRaced) {',
+    find: 'if (isRaced) return rows;',
+    replace: 'if (isRaced && !isRaced) return rows;',
     isQuick: true,
   },
   {
@@ -435,8 +435,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: whoever has met another one does not look before the next try',
     file: 'bootstrap.ts',
-    find: 'if (isToLook &&',
-    replace: 'if (false && isToLook &&',
+    find: 'isToLook ? isFree(this.#call)',
+    replace: 'isToLook ? undefined',
   },
   {
     name: 'batch: who has looked forgets what it met before',
@@ -447,8 +447,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: whoever looks takes the lock to be held for ever',
     file: 'postgres.ts',
-    find: 'return rows[0]?.free !== false;',
-    replace: 'return rows[0]?.free === false;',
+    find: '`not exists (select from pg_catalog.pg_locks `',
+    replace: '`false and not exists (select from pg_catalog.pg_locks `',
   },
   {
     name: 'batch: who does not get the lock waits in the database all the same',
@@ -555,22 +555,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.#first !== undefined;',
   },
   {
-    name: 'batch: a read that failed says that the driver keeps its rows',
-    file: 'batch_attempt.ts',
-    find: 'rows.length === 0 && !isUnreachable)',
-    replace: 'rows.length === 0)',
-  },
-  {
     name: 'a driver without rows is waited for',
-    file: 'attempt.ts',
-    find: 'if (rows.length === 0) await checkAnswers(own);',
-    replace: '',
-  },
-  {
-    name: 'batch: a driver without rows is waited for',
-    file: 'batch_attempt.ts',
-    find: 'if (rows.length === 0 && !isUnreachable)',
-    replace: 'if (rows.length > 0 && !isUnreachable)',
+    file: 'call.ts',
+    find: 'if (!first) {',
+    replace: 'if (!first) return [];\n  if (!first) {',
   },
   {
     name: 'a ledger of another database of SQLite is as good',

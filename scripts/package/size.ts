@@ -25,13 +25,13 @@ export const SIZE_LIMITS: readonly SizeLimit[] = [
     what: 'bootstrapSchema alone',
     entry: `export { bootstrapSchema } from './mod.js';`,
     goal: 5_000,
-    limit: 17_790,
+    limit: 17_830,
   },
   {
     what: 'the whole package (but ./testing)',
     entry: `export * from './mod.js';`,
     goal: 10_000,
-    limit: 20_990,
+    limit: 21_030,
   },
 ];
 

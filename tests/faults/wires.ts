@@ -43,6 +43,9 @@ function delaysFor({ framing }: WireSubject, strategy: Strategy): number[] {
 /** Longer than sqld leaves a transaction the lock that another one wants. */
 const WAIT_TIMEOUT_MS = 8_000;
 
+/** Longer than an install takes anywhere. */
+const PATIENT = { waitTimeoutMs: CEILING_MS / 2, leaseMs: CEILING_MS / 4 };
+
 /** How many at a time: most of each is waiting for a lease to run out, or for a server to act. */
 const WIDTH = 8;
 
@@ -104,8 +107,7 @@ async function measure(wired: WireSubject, strategy: Strategy): Promise<number> 
   await onWire(wired, strategy, async (stage) => {
     const resolved = () => requests = stage.proxy.requests.length;
     // A renewal would be one that the next call may not need.
-    const leaseMs = WAIT_TIMEOUT_MS - 1_000;
-    const { outcome } = await call(stage, 'by_0', { resolved, leaseMs });
+    const { outcome } = await call(stage, 'by_0', { resolved, ...PATIENT });
     assert.equal(outcome, 'installed');
   });
   return requests;
@@ -114,12 +116,12 @@ async function measure(wired: WireSubject, strategy: Strategy): Promise<number> 
 function call(
   { wired, database, proxy, strategy }: Stage,
   mark: string,
-  { resolved, leaseMs = LEASE_MS }: { resolved?: () => void; leaseMs?: number } = {},
+  { resolved, ...times }: { resolved?: () => void } & Partial<typeof PATIENT> = {},
 ): Promise<Settled> {
   const caller = { ...sturdyCaller(wired.subject, database, { via: proxy }), resolved };
   const ask = askFor(mark, strategy, strategy === 'lease');
-  const times = { waitTimeoutMs: WAIT_TIMEOUT_MS, leaseMs };
-  return callAndUse(withBatchFor(strategy, caller), { ...ask, ...times });
+  const usual = { waitTimeoutMs: WAIT_TIMEOUT_MS, leaseMs: LEASE_MS };
+  return callAndUse(withBatchFor(strategy, caller), { ...ask, ...usual, ...times });
 }
 
 async function breakOnce(
@@ -168,11 +170,11 @@ function slowWire(wired: WireSubject, strategy: Strategy, ms: number): Promise<v
   return onWire(wired, strategy, async (stage) => {
     stage.proxy.delay(ms);
     const marks = [0, 1, 2].map((at) => `by_${at}`);
-    // Where nobody may lose a claim, not even on a machine that is busy.
-    const leaseMs = ms < TOO_SLOW_MS ? WAIT_TIMEOUT_MS - 1_000 : LEASE_MS;
+    // Where nobody may lose a claim or give up, not even on a machine that is busy.
+    const times = ms < TOO_SLOW_MS ? PATIENT : {};
     const calling = marks.map(async (mark) => ({
       mark,
-      settled: await call(stage, mark, { leaseMs }),
+      settled: await call(stage, mark, times),
     }));
     const ended = await within(CEILING_MS, Promise.all(calling));
     const settled = ended.map(({ settled }) => settled);

@@ -90,7 +90,8 @@ export function carriesDdl(request: Request): boolean {
 export function describeAnswers(answers: readonly Answer[]): string {
   const row = answers.at(-1)?.rows[0];
   if (answers.length === 1 && row && 'name' in row) {
-    const { state, owner, lease, clock } = row;
+    const { name, state, owner, lease, clock } = row;
+    if (name === null) return 'no row';
     if (state === undefined || state === null) return 'a row without a state';
     const isExpired = state === 'installing' && Number(lease) < Number(clock);
     return `${state} by ${owner}${isExpired ? ', expired' : ''}`;

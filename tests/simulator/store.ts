@@ -158,7 +158,7 @@ class Copy {
 
   #prepare(sql: string): Prepared {
     // Some runtimes answer with the columns that there were when the statement was prepared.
-    const key = /^select \*|returning \*/.test(sql) ? this.#shape + sql : sql;
+    const key = /^select (ledger\.)?\*|returning \*/.test(sql) ? this.#shape + sql : sql;
     let statement = this.#prepared.get(key);
     if (!statement) {
       statement = this.#native.prepare(sql);
@@ -185,7 +185,7 @@ function translated(sql: string): string {
       .replace('-> -1', "-> '$[#-1]'")
       .replace(/\(select nspname .*? tableoid\)/, 'null')
       .replace(
-        /not exists \(select from pg_catalog.pg_locks .* classid = '(\d+)' .* cast\((.*) as oid\).*\)/,
+        /not exists \(select from pg_catalog.pg_locks .*? classid = '(\d+)' .*? cast\((.*?) as oid\).*?current_database\(\)\)\)/,
         'is_free($1, $2)',
       )
       .replaceAll(
