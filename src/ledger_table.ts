@@ -93,10 +93,11 @@ export class LedgerTable {
 
   /**
    * Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. As text,
-   * since Prisma cannot read the type. The answer to `look`, a condition, stands beside it as `free`.
+   * since Prisma cannot read the type. The answer to `look`, a condition, stands beside it as `free`,
+   * where it is not there.
    */
   exists(look = 'true'): CompiledQuery {
     const found = `cast(to_regclass(${escaped(this.path)}) as text)`;
-    return plain(`select ${found} as found, ${look} as free`);
+    return plain(`select ${found} as found, case when ${found} is null then ${look} end as free`);
   }
 }

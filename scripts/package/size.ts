@@ -25,13 +25,13 @@ export const SIZE_LIMITS: readonly SizeLimit[] = [
     what: 'bootstrapSchema alone',
     entry: `export { bootstrapSchema } from './mod.js';`,
     goal: 5_000,
-    limit: 17_830,
+    limit: 17_845,
   },
   {
     what: 'the whole package (but ./testing)',
     entry: `export * from './mod.js';`,
     goal: 10_000,
-    limit: 21_030,
+    limit: 21_045,
   },
 ];
 

@@ -441,7 +441,7 @@ function asPostgres(row: Row): Row {
     if (typeof copy[column] === 'number') copy[column] = String(copy[column]);
   }
   for (const column of ['locked', 'free']) {
-    if (column in copy) copy[column] = copy[column] === 1;
+    if (typeof copy[column] === 'number') copy[column] = copy[column] === 1;
   }
   return copy;
 }
