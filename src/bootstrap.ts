@@ -8,7 +8,7 @@ import { Attempt } from './attempt.ts';
 import { attemptBatch } from './batch_attempt.ts';
 import { type Call, callOn, type DdlHooks, readRows, timeoutError, watchDdl } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
-import { isMissingTable, isTransactionUnsupported } from './contention.ts';
+import { contentionOf, isMissingTable, isTransactionUnsupported } from './contention.ts';
 import { databaseOf } from './database.ts';
 import { messageOf } from './errors.ts';
 import { checkInstalled } from './installed.ts';
@@ -16,7 +16,7 @@ import type { Database, KyselyLike } from './kysely.ts';
 import type { LedgerRow } from './ledger_row.ts';
 import { modernizeLedger } from './old_ledger.ts';
 import { checkPlan, checksumOf } from './plan_data.ts';
-import { isFree } from './postgres.ts';
+import { whetherFree } from './postgres.ts';
 import { record } from './recorder.ts';
 import { Recovery } from './recovery.ts';
 import type { BootstrapResult } from './result.ts';
@@ -180,24 +180,27 @@ class Bootstrap {
   get #look(): string | undefined {
     const { hasMetContention, useAdvisoryLock } = this.#call;
     const isToLook = hasMetContention && useAdvisoryLock && this.#strategy !== 'lease';
-    return isToLook ? isFree(this.#call) : undefined;
+    return isToLook ? whetherFree(this.#call) : undefined;
   }
 
   /** One statement where the ledger is there. A missing table is an answer, not a failure. */
   async #probe(look: string | undefined): Promise<LedgerRow[]> {
     const { handle, dialect, ledger } = this.#call;
+    this.#call.isFree = true;
     try {
       if (this.#isLedgerMissing && dialect === 'postgres') {
         const { rows: [answer] } = await handle.executeQuery(ledger.table.exists(look));
         this.#call.isFree = answer?.free !== false;
         if (!answer?.found) return [];
+        // Whoever has made it is through: 50 callers who look at all locks at once keep a server busy.
+        look = undefined;
       }
       const rows = await readRows(this.#call, handle, ledger, look);
       this.#isLedgerMissing = false;
       return rows;
     } catch (error) {
-      // The lock is for politeness only.
-      if (look) return await this.#probe(undefined);
+      // It may have been the look, which is for politeness only.
+      if (look && contentionOf(error) === undefined) return await this.#probe(undefined);
       if (!isMissingTable(error)) throw error;
       this.#isLedgerMissing = true;
       return [];

@@ -70,7 +70,7 @@ const SIGNS: readonly (readonly [Contention, RegExp])[] = [
   ['busy', LOCKED],
   // The only connection of a libSQL client is in a transaction; the start of a WAL was lost to others.
   ['busy', /TRANSACTION_ACTIVE|<SQLITE:15>|SQLITE_PROTOCOL/],
-  // A prepared "select *" of a ledger that another caller has given its new columns meanwhile. What
+  // A prepared probe of a ledger that another caller has given its new columns meanwhile. What
   // Kysely before 0.28.7 makes of a `begin` that libSQL refuses as busy: it rolls back.
   ['busy', /<0A000>.*(cached plan|RevalidateCachedQuery)|No transaction to rollback/s],
   // What D1's documentation says to try again, where that is harmless; here it always is.

@@ -63,19 +63,17 @@ export class Ledger {
   }
 
   /**
-   * Reads one row, or all; where there is none, one without a name, so that no row at all tells of a
-   * driver that keeps them. The answer to `look`, a condition, stands beside it as `free`, unless the
-   * row that is wanted is there: 50 callers who look at all locks at once keep a server busy.
+   * Reads one row, or all, with the answer to `look`, a condition, beside it as `free`. There is always
+   * a row, an empty one if the ledger has none: no row at all tells of a driver that keeps them.
    */
-  probe(version?: string, look = 'true'): CompiledQuery {
+  probe(version?: string, look = '1'): CompiledQuery {
     const { path, dialect } = this.table;
     const [which, parameters] = version === undefined
-      ? ['true', []]
+      ? ['1 = 1', []]
       : [`name = ${MARK[dialect]}`, [version]];
-    const free = version === undefined ? look : `case when name is null then ${look} end`;
     return plain(
-      `select ledger.*, ${this.#clock} as clock, ${free} as free ` +
-        `from (select true) as one left join ${path} as ledger on ${which}`,
+      `select ledger.*, ${this.#clock} as clock, look.free ` +
+        `from (select ${look} as free) as look left join ${path} as ledger on ${which}`,
       parameters,
     );
   }

@@ -27,7 +27,7 @@ export interface LedgerRow {
 
 /** Reads what a probe of the ledger, or a guard, has returned. */
 export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
-  return rows.filter(({ name }) => name !== null).map((row) => {
+  return rows.filter(isThere).map((row) => {
     const [leaseUntil, clock] = [numberOf(row.lease), Number(row.clock)];
     const installed = row.state === null || row.state === undefined || row.state === 'installed';
     return {
@@ -43,6 +43,11 @@ export function rowsOf(rows: readonly Record<string, unknown>[]): LedgerRow[] {
       checksum: textOf(row.checksum),
     };
   });
+}
+
+/** False for the row that a probe has of a ledger without one. Some drivers have no null. */
+function isThere({ clock: _clock, free: _free, ...columns }: Record<string, unknown>): boolean {
+  return Object.values(columns).some((value) => value !== null && value !== undefined);
 }
 
 // Drivers return 64-bit integers as numbers, strings or bigints. What a person has written may be no

@@ -12,33 +12,38 @@ import type { ClaimExtras } from './ledger.ts';
 import type { LedgerTable } from './ledger_table.ts';
 import { escaped, quote } from './sql.ts';
 
-// How long a statement of ours may queue behind another transaction with a connection in hand.
-const LOCK_TIMEOUT = `'200'`;
-
-// Likewise, where another caller is known to install. Measured with 50 callers of a batch, each 20 ms
-// away: those that wait for no time at all come 15 % later, and 200 ms keep a pool of ten from its app.
-const SHORT_LOCK_TIMEOUT = `'25'`;
+// How long a statement of ours may queue behind another transaction with a connection in hand. Measured
+// with 50 callers of a batch, each 20 ms away: those that wait for no time at all come 15 % later, and
+// 200 ms keep a pool of ten from its app.
+const LOCK_TIMEOUT_MS = 25;
 
 /** The library's own number, which is the first half of the key of an advisory lock. */
 const LOCK_CLASS = 0x64626d67;
 
 /** Sets it for as long as the transaction lasts, which may be that of one statement. */
-const HURRY = hurry(LOCK_TIMEOUT);
+const HURRY = `set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)`;
 
 // Settings are local to the transaction, since poolers hand the session on. The caller's own
 // `lock_timeout`, under which its DDL runs, is kept in one of ours meanwhile. So is its search path:
 // a dump sets another one for the whole session, which would not find the ledger from then on.
-function politeness({ schema, settings: { leaseMs } }: Call, lockTimeout: string): string[] {
-  return [
+//
+// The advisory lock makes losers wait outside instead of queueing in the database, each with a
+// connection in hand: measured, ten of them starve a pool of ten. It is never the guard, which is the
+// claim's row: CockroachDB has only a stub of it and Hyperdrive none.
+function politeness(call: Call): CompiledQuery {
+  const { schema, useAdvisoryLock, settings: { leaseMs } } = call;
+  const columns = [
     `set_config('db_migrate.search_path', '=' || current_setting('search_path'), true)`,
     `set_config('db_migrate.lock_timeout', current_setting('lock_timeout'), true)`,
-    hurry(lockTimeout),
+    HURRY,
     // So that a client that vanished without a word does not hold the claim for hours. PGlite has
     // none, and what Postgres does then is an endless loop there (measured with 0.5.16).
     `set_config('idle_in_transaction_session_timeout', case when version() like '%wasm%' ` +
     `then '0' else '${Math.ceil(leaseMs)}' end, true)`,
     ...(schema === undefined ? [] : [ahead(schema)]),
+    ...(useAdvisoryLock ? [`${lock(call)} as locked`] : []),
   ];
+  return plain(`select ${columns.join(', ')}`);
 }
 
 // Nothing is kept where `begin` has silently done nothing; our own is over with its statement then.
@@ -80,25 +85,20 @@ export function hurried({ dialect }: Call, query: CompiledQuery): CompiledQuery 
 }
 
 /**
- * One round trip at the start of a transaction. The advisory lock makes losers wait outside instead
- * of queueing in the database, each with a connection in hand: measured, ten of them starve a pool
- * of ten. It is never the guard, which is the claim's row: CockroachDB has only a stub of it and
- * Hyperdrive none.
+ * One round trip at the start of a transaction.
  *
  * @returns False if another caller is installing: end the transaction, and wait outside.
  */
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
-  const columns = politeness(call, LOCK_TIMEOUT);
-  if (call.useAdvisoryLock) columns.push(`${lock(call)} as locked`);
-  const { rows } = await handle.executeQuery(plain(`select ${columns.join(', ')}`));
+  const { rows } = await handle.executeQuery(politeness(call));
   return rows[0]?.locked !== false;
 }
 
 /**
- * Whether nobody is installing in one unit, as far as the advisory lock tells, as a condition. It is
- * looked at and not tried, as some drivers put a transaction around each query.
+ * A condition in SQL: nobody is installing in one unit, as far as the advisory lock tells. It is looked
+ * at and not tried, as some drivers put a transaction around each query.
  */
-export function isFree({ ledger }: Call): string {
+export function whetherFree({ ledger }: Call): string {
   return `not exists (select from pg_catalog.pg_locks ` +
     `where locktype = 'advisory' and classid = '${LOCK_CLASS}' ` +
     `and objid = cast(${hashOf(ledger.table)} as oid) and database = ` +
@@ -129,11 +129,8 @@ export function politely(
   ddl: readonly BatchStatement[],
 ): BatchStatement[] {
   if (call.dialect !== 'postgres') return [...ours, ...ddl];
-  const lockTimeout = call.useAdvisoryLock
-    ? `case when ${lock(call)} then ${LOCK_TIMEOUT} else ${SHORT_LOCK_TIMEOUT} end`
-    : LOCK_TIMEOUT;
   return [
-    plain(`select ${politeness(call, lockTimeout).join(', ')}`),
+    politeness(call),
     ...ours,
     plain(`select ${RESTORED}`),
     ...ddl,
@@ -164,8 +161,4 @@ function hashOf({ schema, name }: LedgerTable): string {
     ? `coalesce(cast(current_schema() as text), '') || ${escaped(`.${name}`)}`
     : escaped(`${schema}.${name}`);
   return `hashtext(${place})`;
-}
-
-function hurry(lockTimeout: string): string {
-  return `set_config('lock_timeout', ${lockTimeout}, true)`;
 }

@@ -435,7 +435,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: whoever has met another one does not look before the next try',
     file: 'bootstrap.ts',
-    find: 'isToLook ? isFree(this.#call)',
+    find: 'isToLook ? whetherFree(this.#call)',
     replace: 'isToLook ? undefined',
   },
   {
@@ -451,10 +451,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '`false and not exists (select from pg_catalog.pg_locks `',
   },
   {
-    name: 'batch: who does not get the lock waits in the database all the same',
+    name: 'batch: who meets a lock waits in the database all the same',
     file: 'postgres.ts',
-    find: 'else ${SHORT_LOCK_TIMEOUT} end',
-    replace: 'else ${LOCK_TIMEOUT} end',
+    find: 'LOCK_TIMEOUT_MS = 25;',
+    replace: 'LOCK_TIMEOUT_MS = 200;',
   },
   {
     name: 'batch: that there are no advisory locks is the error of the ddl',

@@ -445,16 +445,20 @@ export const cases: readonly Case[] = [
     needs: { ...needs, concurrent: true },
     async run(t) {
       const other = t.connect({ connections: 1 });
-      for (const isThere of [false, true]) {
-        if (isThere) await bootstrap(t, other, (db) => createTable(db, 'before'), { version: '0' });
+      for (const there of ['nothing', 'a ledger', 'a claim that has run out']) {
+        if (there === 'a ledger') {
+          await bootstrap(t, other, (db) => createTable(db, 'before'), { version: '0' });
+        }
+        if (there === 'a claim that has run out') {
+          await sql`insert into migrations (name, state, owner, lease)
+            values (${there}, 'installing', 'dead', 5)`.execute(other);
+        }
         const { db, statements } = watched(t);
         const isLook = (text: string) => text.includes('pg_locks');
         let waiting: Promise<BootstrapResult> | undefined;
         let sent: string[] = [];
         await whileInstalling(t, async () => {
-          waiting = bootstrap(t, db, (db) => createTable(db, `then_${isThere}`), {
-            version: `then ${isThere}`,
-          });
+          waiting = bootstrap(t, db, (db) => createTable(db, `on ${there}`), { version: there });
           await until(() => statements.filter(isLook).length >= 3);
           sent = statements.slice(0, statements.findLastIndex(isLook));
         });

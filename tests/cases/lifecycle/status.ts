@@ -271,6 +271,22 @@ export const cases: readonly LifeCase[] = [
     },
   },
   {
+    name: 'the table of another tool is known by its rows, with a name or without',
+    async run(t) {
+      const { db } = t.caller();
+      await db.schema.createTable('migrations')
+        .addColumn('id', 'integer', (column) => column.primaryKey())
+        .addColumn('name', 'text').execute();
+      await db.schema.createTable('others')
+        .addColumn('id', 'integer', (column) => column.primaryKey()).execute();
+      for (const marker of ['migrations', 'others']) {
+        assert.deepEqual(await schemaStatus(db, { marker }), []);
+        await db.insertInto(marker).values({ id: 1 }).execute();
+        await thrownAs(ForeignTableError, schemaStatus(db, { marker }));
+      }
+    },
+  },
+  {
     name: 'options that are wrong are refused before any statement',
     async run(t) {
       const { statements, db } = listening(t);
