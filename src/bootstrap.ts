@@ -192,7 +192,7 @@ class Bootstrap {
         const { rows: [answer] } = await handle.executeQuery(ledger.table.exists(look));
         this.#call.isFree = answer?.free !== false;
         if (!answer?.found) return [];
-        // Whoever has made it is through: 50 callers who look at all locks at once keep a server busy.
+        // Whoever has made it is through, and 50 callers who go through all locks keep a server busy.
         look = undefined;
       }
       const rows = await readRows(this.#call, handle, ledger, look);

@@ -93,11 +93,13 @@ export class LedgerTable {
 
   /**
    * Asks Postgres whether the table is there, which leaves no ERROR in its log if it is not. As text,
-   * since Prisma cannot read the type. The answer to `look`, a condition, stands beside it as `free`;
-   * and the clock, so that nobody answers out of a cache, as Hyperdrive might.
+   * since Prisma cannot read the type. If it is missing, the answer to `look`, a condition, stands
+   * beside that as `free`; and always the clock, so that nobody answers out of a cache, as Hyperdrive
+   * might.
    */
   exists(look = '1'): CompiledQuery {
     const found = `cast(to_regclass(${escaped(this.path)}) as text)`;
-    return plain(`select ${found} as found, clock_timestamp() as clock, ${look} as free`);
+    const free = `case when ${found} is null then ${look} end as free`;
+    return plain(`select ${found} as found, clock_timestamp() as clock, ${free}`);
   }
 }
