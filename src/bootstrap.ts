@@ -8,7 +8,7 @@ import { Attempt } from './attempt.ts';
 import { attemptBatch } from './batch_attempt.ts';
 import { type Call, callOn, type DdlHooks, readRows, timeoutError, watchDdl } from './call.ts';
 import type { BootstrapConfig, Strategy } from './config.ts';
-import { contentionOf, isMissingTable, isTransactionUnsupported } from './contention.ts';
+import { isForbidden, isMissingTable, isTransactionUnsupported } from './contention.ts';
 import { databaseOf } from './database.ts';
 import { messageOf } from './errors.ts';
 import { checkInstalled } from './installed.ts';
@@ -199,8 +199,8 @@ class Bootstrap {
       this.#isLedgerMissing = false;
       return rows;
     } catch (error) {
-      // It may have been the look, which is for politeness only.
-      if (look && contentionOf(error) === undefined) return await this.#probe(undefined);
+      // It may be the look, which is for politeness only, that this role has no right to.
+      if (look && isForbidden(error)) return await this.#probe(undefined);
       if (!isMissingTable(error)) throw error;
       this.#isLedgerMissing = true;
       return [];

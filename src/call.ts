@@ -44,7 +44,7 @@ export interface Call extends Placed {
   hasBegun: boolean;
   /** True once a statement has found the database busy, or another caller with the advisory lock. */
   hasMetContention: boolean;
-  /** False if the last read saw another caller with the advisory lock: a try would be in vain. */
+  /** False from a look that saw another caller with the advisory lock on until the next read. */
   isFree: boolean;
   /** The checksum of the canonical DDL, where `onDrift` has had it recorded beforehand. */
   checksum: string | undefined;
@@ -155,8 +155,7 @@ export async function readRows(
   const [first] = answers;
   if (!first) {
     throw new TypeError(
-      `Cannot use 'db' as its driver, or the 'batch', keeps the rows of raw SQL to itself: a ` +
-        'query that always has a row returned none',
+      `Cannot use 'db' as its driver, or the 'batch', keeps the rows of raw SQL to itself`,
     );
   }
   call.isFree = first.free !== false;

@@ -101,6 +101,9 @@ export const isRefused = says(
   new RegExp(`${LOCKED.source}|<25006>|<42501>|readonly database`),
 );
 
+/** True if Postgres says that this role has no right to something. */
+export const isForbidden = says(/<42501>/);
+
 /** True if a table is not there. */
 export const isMissingTable = says(/<42P01>|no such table/);
 

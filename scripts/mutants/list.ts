@@ -453,8 +453,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: who meets a lock waits in the database all the same',
     file: 'postgres.ts',
-    find: 'LOCK_TIMEOUT_MS = 25;',
-    replace: 'LOCK_TIMEOUT_MS = 200;',
+    find: "SHORT_LOCK_TIMEOUT = '25ms';",
+    replace: "SHORT_LOCK_TIMEOUT = '190ms';",
+  },
+  {
+    name: 'whoever changes an old ledger does not queue for it',
+    file: 'postgres.ts',
+    find: "LOCK_TIMEOUT = '200ms';",
+    replace: "LOCK_TIMEOUT = '20ms';",
   },
   {
     name: 'batch: that there are no advisory locks is the error of the ddl',

@@ -25,7 +25,7 @@ export const SIZE_LIMITS: readonly SizeLimit[] = [
     what: 'bootstrapSchema alone',
     entry: `export { bootstrapSchema } from './mod.js';`,
     goal: 5_000,
-    limit: 17_845,
+    limit: 17_849,
   },
   {
     what: 'the whole package (but ./testing)',

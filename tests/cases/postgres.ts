@@ -495,7 +495,7 @@ export const cases: readonly Case[] = [
         query(text, send) {
           if (!text.includes('pg_locks')) return send();
           looks++;
-          throw new Error('permission denied for view pg_locks');
+          throw Object.assign(new Error('permission denied for view pg_locks'), { code: '42501' });
         },
       });
       let waiting: Promise<BootstrapResult> | undefined;
@@ -571,6 +571,28 @@ export const cases: readonly Case[] = [
         await sleep(100);
       });
       assert.equal((await within(20_000, patient!)).outcome, 'installed');
+    },
+  },
+  {
+    name: 'a ledger of release 1.0.0 that there is always somebody to read gets its columns, too',
+    each: true,
+    needs: { ...needs, concurrent: true },
+    async run(t) {
+      await createOldLedger(t.connect(), '0000_old');
+      let isOver = false;
+      const read = async (forMs: number) => {
+        const reader = t.connect({ connections: 1 });
+        while (!isOver) {
+          await reader.transaction().execute(async (trx) => {
+            await sql`select 1 from migrations`.execute(trx);
+            await sleep(forMs);
+          });
+        }
+      };
+      const reading = Promise.all([50, 65, 80, 95, 110, 125].map(read));
+      const call = bootstrap(t, t.connect(), installAgain).finally(() => isOver = true);
+      await within(40_000, Promise.all([call, reading]));
+      assert.equal((await call).outcome, 'installed');
     },
   },
   ...[true, false].map((isFresh): Case => ({

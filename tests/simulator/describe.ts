@@ -96,7 +96,7 @@ export function describeAnswers(answers: readonly Answer[]): string {
     const isExpired = state === 'installing' && Number(lease) < Number(clock);
     return `${state} by ${owner}${isExpired ? ', expired' : ''}`;
   }
-  if (row && 'locked' in row) return row.locked ? 'locked' : 'not locked';
+  if (row && 'hurry' in row) return row.hurry === '200ms' ? 'locked' : 'not locked';
   if (row && 'found' in row) return row.found ? 'it is there' : 'not there';
   const changes = answers.reduce((sum, answer) => sum + answer.changes, 0);
   if (changes > 0) return `ok, ${changes} changed`;

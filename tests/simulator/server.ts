@@ -310,7 +310,7 @@ export class Server {
     const state: SessionState & { error?: Error } = {
       get: (name) => transaction && name === 'db_migrate.search_path' ? '=public' : '0',
       set(name, value) {
-        const ms = Number(value) || undefined;
+        const ms = Number.parseInt(value) || undefined;
         if (transaction && name === 'lock_timeout') transaction.lockTimeoutMs = ms;
         if (transaction && name.startsWith('idle_in')) transaction.idleMs = ms;
       },
@@ -428,7 +428,7 @@ function coded(text: string, code: string, more: object = {}): Error {
 
 function lockTimeoutOf(statements: readonly Sql[]): number | undefined {
   for (const { sql } of statements) {
-    const match = /'lock_timeout', '(\d+)'/.exec(sql);
+    const match = /'lock_timeout', '(\d+)ms'/.exec(sql);
     if (match) return Number(match[1]);
   }
   return undefined;
@@ -440,8 +440,6 @@ function asPostgres(row: Row): Row {
   for (const column of ['lease', 'since']) {
     if (typeof copy[column] === 'number') copy[column] = String(copy[column]);
   }
-  for (const column of ['locked', 'free']) {
-    if (typeof copy[column] === 'number') copy[column] = copy[column] === 1;
-  }
+  if (typeof copy.free === 'number') copy.free = copy.free === 1;
   return copy;
 }
