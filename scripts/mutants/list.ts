@@ -457,12 +457,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "SHORT_LOCK_TIMEOUT = '190ms';",
   },
   {
-    name: 'whoever changes an old ledger does not queue for it',
-    file: 'postgres.ts',
-    find: "LOCK_TIMEOUT = '200ms';",
-    replace: "LOCK_TIMEOUT = '20ms';",
-  },
-  {
     name: 'batch: that there are no advisory locks is the error of the ddl',
     file: 'batch_attempt.ts',
     find: '(isAdvisoryLockUnsupported(error) && call.useAdvisoryLock)',
