@@ -706,6 +706,9 @@ test('unless told otherwise, the error of a ddl is kept for a second', () =>
     }
   }));
 
+/** What a probe of an empty ledger answers. */
+const NO_ROW = { name: null, clock: 1 };
+
 test('the error that those get who come to the ddl later does not make that longer', () =>
   atTimes(async (setTime) => {
     let [runs, probes] = [0, 0];
@@ -713,7 +716,7 @@ test('the error that those get who come to the ddl later does not make that long
     const held = Promise.withResolvers<void>();
     const execute = async (statements: readonly unknown[]) => {
       if (++probes === 2) await held.promise;
-      return statements.map(() => []);
+      return statements.map(() => [NO_ROW]);
     };
     const ensure = createBootstrap({ version: '0001', ddl, batch: { database: {}, execute } });
     const db = offline('sqlite');
@@ -729,7 +732,7 @@ test('the error that those get who come to the ddl later does not make that long
 test('who waits for a claim as the ddl fails with another caller does not look again', async () => {
   const claim = { name: '0001', state: 'installing', owner: 'somebody', lease: 2, clock: 1 };
   let looks = 0;
-  const execute = () => Promise.resolve([++looks === 1 ? [claim] : []]);
+  const execute = () => Promise.resolve([[++looks === 1 ? claim : NO_ROW]]);
   const broken = new Error('a broken schema');
   const ensure = createBootstrap({
     version: '0001',
@@ -757,7 +760,7 @@ test('a ddl that was recorded before is not blamed for the wait of a busy databa
     },
     batch: {
       database: {},
-      execute: (unit) => unit.length === 1 ? Promise.resolve([[]]) : Promise.reject(busy),
+      execute: (unit) => unit.length === 1 ? Promise.resolve([[NO_ROW]]) : Promise.reject(busy),
     },
   });
   await assert.rejects(waiting, { name: 'WaitTimeoutError', cause: busy });
