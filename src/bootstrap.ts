@@ -100,13 +100,14 @@ class Bootstrap {
   readonly #settings: Settings;
   readonly #recovery: Recovery;
   #strategy: Strategy;
-  #isLedgerMissing = false;
+  #isLedgerMissing: boolean;
   #seen: readonly LedgerRow[] = [];
   #work: Work | undefined;
 
   constructor(db: Database, settings: Settings, hooks: DdlHooks) {
     this.#settings = settings;
     this.#strategy = strategyOf(settings);
+    this.#isLedgerMissing = settings.assumeFresh;
     const timeout = () =>
       timeoutError(this.#call, holderIn(settings, this.#seen), this.#recovery.lastContention);
     this.#call = callOn(db, settings, this.#strategy, hooks, timeout);
@@ -134,8 +135,7 @@ class Bootstrap {
           if (!this.#call.isModern) await patience.pause();
         }
         const isAssumed = isFirst && settings.assumeFresh;
-        if (isAssumed) this.#isLedgerMissing = true;
-        else this.#seen = await patience.race(this.#probe(this.#look));
+        if (!isAssumed) this.#seen = await patience.race(this.#probe());
         // Before this call has tried anything, so by somebody else.
         const wasThere = isAssumed || this.#target !== undefined;
         const isPointless = this.#target || holderIn(this.#settings, this.#seen);
@@ -174,33 +174,28 @@ class Bootstrap {
   }
 
   /**
-   * What a probe looks at, too, once another caller was met, so as not to try in vain. Before that it
-   * would be for nothing, and a lease can run beside others.
+   * One statement where the ledger is there. A missing table is an answer, not a failure. Once another
+   * caller was met it looks at the lock, too, so as not to try in vain; but a lease runs beside others.
    */
-  get #look(): string | undefined {
-    const { hasMetContention, useAdvisoryLock } = this.#call;
-    const isToLook = hasMetContention && useAdvisoryLock && this.#strategy !== 'lease';
-    return isToLook ? whetherFree(this.#call) : undefined;
-  }
-
-  /** One statement where the ledger is there. A missing table is an answer, not a failure. */
-  async #probe(look: string | undefined): Promise<LedgerRow[]> {
-    const { handle, dialect, ledger } = this.#call;
+  async #probe(isToLook = true): Promise<LedgerRow[]> {
+    const { handle, dialect, ledger, hasMetContention, useAdvisoryLock } = this.#call;
+    const isWorthIt = hasMetContention && useAdvisoryLock && this.#strategy !== 'lease' && isToLook;
+    const look = isWorthIt ? whetherFree(this.#call) : undefined;
     this.#call.isFree = true;
     try {
-      if (this.#isLedgerMissing && dialect === 'postgres') {
-        const { rows: [answer] } = await handle.executeQuery(ledger.table.exists(look));
-        this.#call.isFree = answer?.free !== false;
-        if (!answer?.found) return [];
-        // Whoever has made it is through, and 50 callers who go through all locks keep a server busy.
-        look = undefined;
+      const isNew = this.#isLedgerMissing && dialect === 'postgres';
+      if (isNew) {
+        const { rows: [first] } = await handle.executeQuery(ledger.table.exists(look));
+        this.#call.isFree = first?.free !== false;
+        if (!first?.found) return [];
       }
-      const rows = await readRows(this.#call, handle, ledger, look);
+      // Whoever has made it is through, and 50 callers who go through all locks keep a server busy.
+      const rows = await readRows(this.#call, handle, ledger, isNew ? undefined : look);
       this.#isLedgerMissing = false;
       return rows;
     } catch (error) {
       // It may be the look, which is for politeness only, that this role has no right to.
-      if (look && isForbidden(error)) return await this.#probe(undefined);
+      if (look && isForbidden(error)) return await this.#probe(false);
       if (!isMissingTable(error)) throw error;
       this.#isLedgerMissing = true;
       return [];

@@ -151,8 +151,7 @@ export async function readRows(
   look?: string,
 ): Promise<LedgerRow[]> {
   const query = ledger.probe(call.isWhole ? undefined : call.settings.version, look);
-  const { rows: answers } = await handle.executeQuery(query);
-  const [first] = answers;
+  const { rows: [first], rows: answers } = await handle.executeQuery(query);
   if (!first) {
     throw new TypeError(
       `Cannot use 'db' as its driver, or the 'batch', keeps the rows of raw SQL to itself`,

@@ -95,7 +95,7 @@ export function hurried({ dialect }: Call, query: CompiledQuery): CompiledQuery 
  */
 export async function beginPolitely(call: Call, handle: Handle): Promise<boolean> {
   const { rows } = await handle.executeQuery(politeness(call));
-  // Which is set for whoever has not got the lock.
+  // Which is set for whoever has not got the lock, and is answered as Postgres writes it.
   return rows[0]?.hurry !== SHORT_LOCK_TIMEOUT;
 }
 

@@ -435,8 +435,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'batch: whoever has met another one does not look before the next try',
     file: 'bootstrap.ts',
-    find: 'isToLook ? whetherFree(this.#call)',
-    replace: 'isToLook ? undefined',
+    find: 'isWorthIt ? whetherFree(this.#call)',
+    replace: 'isWorthIt ? undefined',
   },
   {
     name: 'batch: who has looked forgets what it met before',
