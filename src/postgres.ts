@@ -14,7 +14,7 @@ import { escaped, quote } from './sql.ts';
 
 // How long a statement of ours may queue behind another transaction with a connection in hand. Whoever
 // queues keeps later ones behind it: measured, a change of a ledger that ten others read all the time
-// gets in within 200 ms, and in 25 never.
+// gets in at the second or third try, and with 25 ms never.
 const LOCK_TIMEOUT = '200ms';
 
 // Likewise, where another caller is known to install. Measured with 50 callers of a batch, each 20 ms
